@@ -1,0 +1,22 @@
+"""The declarations of the interface: importing this package fills the registry.
+
+Pure as the core: nothing here opens a socket or a file.
+"""
+
+from . import engine, environment, execution, history, lists, manager, queue, status  # noqa: F401 - fills the registry
+from .dispatch import Call, decide, parse_request, read_call, refuse
+from .registry import Context, Key, Method, Parameter, Sent, methods
+
+__all__ = [
+    "Call",
+    "Context",
+    "Key",
+    "Method",
+    "Parameter",
+    "Sent",
+    "decide",
+    "methods",
+    "parse_request",
+    "read_call",
+    "refuse",
+]

@@ -1,0 +1,138 @@
+"""From a request to its method, and from a refusal to its reply: the same for every way in.
+
+Pure: the manager, the tests and whoever wants an interface in one process all use this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import msgspec
+
+from ..core.codec import HasJson, Verbatim
+from ..core.decision import Step
+from ..core.errors import MalformedRequest, QueueServerError, RequestError, UnknownMethod, UnsupportedParameters
+from ..core.state import State
+from .registry import Context, Method, Sent, methods
+
+_ENVELOPE = ("method", "params")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request whose envelope is right."""
+
+    method: Method
+    params: Mapping[str, Any]
+
+
+def parse_request(request: Any) -> Call:
+    """Read the envelope; raises `MalformedRequest` or `UnknownMethod` in the exact words of the interface."""
+    if not isinstance(request, dict):
+        raise MalformedRequest(
+            f"Incorrect request type: {type(request).__name__}. Dictionary is expected"
+        )
+    if "method" not in request:
+        raise MalformedRequest(f"Invalid request format: method is not specified: {_shortened(request)}")
+    surplus = [key for key in request if key not in _ENVELOPE]
+    if surplus:
+        raise MalformedRequest(f"Request contains unexpected keys {surplus}. Allowed keys: {_ENVELOPE}")
+    name = request["method"]
+    method = methods().get(name) if isinstance(name, str) else None
+    if method is None:
+        raise UnknownMethod(f"Unknown method {name!r}")
+    return Call(method, request["params"] if "params" in request else {})
+
+
+def _shortened(value: Any, limit: int = 400) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def checked_params(call: Call) -> dict[str, Any]:
+    """Return the parameters with their defaults; raises for unknown ones and for a key that is no text."""
+    method = call.method
+    if method.lenient:
+        return {}
+    params = call.params
+    if not isinstance(params, Mapping):
+        raise RequestError(
+            f"Parameters of the method must be a dictionary, not {type(params).__name__}",
+            code="malformed_request",
+            hint="Send 'params' as an object, or leave it out.",
+            path="params",
+        )
+    known = method.parameter_names
+    unknown = [name for name in params if name not in known]
+    if unknown:
+        shown = repr(unknown[0]) if len(unknown) == 1 else repr(unknown)
+        raise UnsupportedParameters(
+            f"API request contains unsupported parameters: {shown}. Supported parameters: {list(known)}",
+            path=str(unknown[0]),
+        )
+    _check_lock_key(params)
+    return {parameter.name: params.get(parameter.name, parameter.default) for parameter in method.parameters}
+
+
+def _check_lock_key(params: Mapping[str, Any]) -> None:
+    key = params.get("lock_key")
+    if key is not None and not isinstance(key, str):
+        raise RequestError(
+            f"Lock key must be a non-empty string or None: lock_key = {key!r}",
+            code="wrong_type",
+            hint="Send the key as text, or leave it out.",
+            path="lock_key",
+        )
+
+
+def read_call(call: Call, state: State, context: Context) -> dict[str, Any]:
+    """Answer a reading method from a state."""
+    try:
+        reply = call.method.function(state, context, **checked_params(call))
+    except QueueServerError as err:
+        return refuse(call, err)
+    return reply if call.method.lenient else {"success": True, "msg": "", **reply}
+
+
+def prepare(call: Call, state: State, new_uid: Callable[[], str]) -> Generator[None, None, Any]:
+    """Run the long checks of a writing method; yields between slices, returns what `decide` wants.
+
+    What it found holds as long as ``state.catalogue`` stays the same object.
+    """
+    params = checked_params(call)
+    if call.method.prepare is None:
+        return None
+    return (yield from call.method.prepare(state.catalogue, new_uid, **params))
+
+
+def decide(call: Call, step: Step, prepared: Any = None) -> dict[str, Any]:
+    """Run the rule of a writing method on a step; raises `QueueServerError`."""
+    params = checked_params(call)
+    if call.method.prepare is not None:
+        params["prepared"] = prepared
+    return {"success": True, "msg": "", **call.method.function(step, **params)}
+
+
+def refuse(call: Call, err: QueueServerError) -> dict[str, Any]:
+    """Make the refusing reply of a method."""
+    method = call.method
+    prefix = method.names_prefix if isinstance(err, UnsupportedParameters) or err.path == "lock_key" else method.prefix
+    prefix = getattr(err, "prefix", prefix)
+    reply: dict[str, Any] = {"success": False, "msg": f"{prefix}{err.msg}"}
+    for name, key in method.reply.items():
+        reply[name] = _failure_value(key.on_failure, call.params)
+    reply |= {key: value for key, value in err.data.items() if key in method.reply}
+    reply["error"] = err.to_wire()
+    return reply
+
+
+def _failure_value(value: Any, params: Any) -> Any:
+    if not isinstance(value, Sent):
+        return value
+    sent = params.get(value.parameter) if isinstance(params, Mapping) else None
+    return sent if sent is None or isinstance(sent, HasJson) else Verbatim(sent)
+
+
+def refuse_envelope(err: QueueServerError) -> dict[str, Any]:
+    """Make the reply to a request that names no method: exactly the two keys of the interface."""
+    return {"success": False, "msg": err.msg}

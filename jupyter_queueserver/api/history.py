@@ -1,0 +1,42 @@
+"""The history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.rules import history as rules
+from ..core.status import part_uid
+from .registry import Context, Key, State, Step, read, write
+from .schemas import ITEMS, UID
+
+
+@read(
+    scope="read:history",
+    words="history get",
+    reply={"items": Key(ITEMS, [], "ended items, oldest first"), "plan_history_uid": Key(UID, "")},
+)
+def history_get(state: State, context: Context) -> dict[str, Any]:
+    """Return what ended, oldest first."""
+    return {
+        "items": list(state.history),
+        "plan_history_uid": part_uid(context.epoch, "history", state.versions.history),
+    }
+
+
+@write(scope="write:history:edit", lock="queue", prefix="Error: ", words="history clear", shape="size_or_uid")
+def history_clear(
+    step: Step, *, size: int | None = None, item_uid: str | None = None, lock_key: str | None = None
+) -> dict[str, Any]:
+    """Drop old entries of the history.
+
+    Parameters
+    ----------
+    size
+        How many of the newest stay; None: none.
+    item_uid
+        Drop this entry and all older ones, instead of ``size``.
+    lock_key
+        Key of the lock, if the queue is locked.
+    """
+    rules.clear(step, size, item_uid)
+    return {}

@@ -1,0 +1,253 @@
+"""The registry: one declaration for each method of the interface.
+
+Request validation, 0MQ, REST, OpenAPI, the command line, the Python client and the reference are all made from what is
+declared here.  A declaration is a function: its signature gives the parameters, its docstring the documentation, its body
+the rule (a few lines that call `jupyter_queueserver.core`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..core.decision import Step
+from ..core.state import State
+
+Access = Literal["read", "write", "execute"]
+Scope = Literal["environment", "queue"]
+
+#: Value of a parameter that was not sent and has no default.
+MISSING: Any = None
+
+#: Methods of the interface whose refusal of unknown parameters has no prefix.
+_BARE = ("config_get", "plans_", "devices_")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """On failure, the key of the reply holds what the client sent in that parameter."""
+
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the reply, beside ``success`` and ``msg``.
+
+    Attributes
+    ----------
+    schema
+        JSON Schema of its value.
+    on_failure
+        Its value in a refusing reply; `Sent` for an echo.
+    doc
+        What it is.
+    """
+
+    schema: Mapping[str, Any]
+    on_failure: Any
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter as it is declared in the signature."""
+
+    name: str
+    annotation: str
+    required: bool
+    default: Any
+    doc: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a reading method may know beside the state.
+
+    Attributes
+    ----------
+    epoch
+        Identity of this life of the manager.
+    version
+        Of the package.
+    local_time
+        Turns seconds since the epoch into local ISO 8601 text without zone.
+    kernel
+        Whether the worker's kernel is shown to clients.
+    connection
+        The kernel's connection information; empty without one.
+    """
+
+    epoch: str
+    version: str
+    local_time: Callable[[float], str]
+    kernel: Literal["shown", "hidden"] = "shown"
+    connection: Mapping[str, Any] = field(default_factory=dict)
+
+
+Prepare = Callable[..., Generator[None, None, Any]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of the interface, whole.
+
+    Attributes
+    ----------
+    kind
+        ``read``: answered from the committed state at any time; ``write``: a decision of the one writer.
+    function
+        ``function(state, context, **params) -> dict`` of a reading, ``function(step, **params) -> dict`` of a writing method.
+    parameters
+        In the order of the signature.
+    reply
+        Further keys of the reply.
+    access
+        What the Jupyter server's authorizer is asked for.
+    scope
+        Scope of the interface's own HTTP server, e.g. ``write:queue:edit``.
+    lock
+        Which lock it respects; None: none.
+    prefix
+        Put before the text of every refusal.
+    verb, path
+        Of the REST route below ``/api``.
+    words
+        Of the command line, e.g. ``queue item add``; empty: no command.
+    shape
+        How the further words of the command line are read (`jupyter_queueserver.cli_shapes`).
+    prepare
+        Long checks done beforehand in slices: a generator that yields between slices and returns what is given to
+        `function` as ``prepared``.
+    waits
+        Whether the answer waits for the worker's answer to the effect.
+    lenient
+        Whatever is in the parameters is ignored.
+    """
+
+    name: str
+    kind: Literal["read", "write"]
+    function: Callable[..., dict[str, Any]]
+    parameters: tuple[Parameter, ...]
+    reply: Mapping[str, Key]
+    access: Access
+    scope: str
+    lock: Scope | None
+    prefix: str
+    verb: Literal["GET", "POST"]
+    path: str
+    words: str
+    shape: str
+    summary: str
+    doc: str
+    prepare: Prepare | None = None
+    waits: bool = False
+    lenient: bool = False
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names in the order of the declaration."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def names_prefix(self) -> str:
+        """Prefix of the refusal of unknown parameters and of a wrong lock key."""
+        if self.prefix:
+            return self.prefix
+        return "" if self.name.startswith(_BARE) else "Error: "
+
+
+_methods: dict[str, Method] = {}
+
+
+def methods() -> Mapping[str, Method]:
+    """Return all methods by name, in the order of their declaration."""
+    return _methods
+
+
+def read(**declared: Any) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:
+    """Declare a reading method; see `Method` for the keywords."""
+    return _declare("read", {"access": "read", "verb": "GET"} | declared)
+
+
+def write(**declared: Any) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:
+    """Declare a writing method; see `Method` for the keywords."""
+    return _declare("write", {"access": "write", "verb": "POST"} | declared)
+
+
+def _declare(
+    kind: Literal["read", "write"], declared: dict[str, Any]
+) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:
+    def register(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        name = function.__name__
+        doc = inspect.cleandoc(function.__doc__ or "")
+        defaults: dict[str, Any] = {
+            "reply": {},
+            "lock": None,
+            "prefix": "",
+            "path": "/" + name.replace("_", "/"),
+            "words": "",
+            "shape": "none",
+        }
+        if name in _methods:
+            raise ValueError(f"method {name} is declared twice")
+        _methods[name] = Method(
+            name=name,
+            kind=kind,
+            function=function,
+            parameters=tuple(_parameters(function, doc)),
+            summary=doc.splitlines()[0] if doc else "",
+            doc=doc,
+            **(defaults | declared),
+        )
+        return function
+
+    return register
+
+
+def _parameters(function: Callable[..., Any], doc: str) -> Iterable[Parameter]:
+    texts = _parameter_texts(doc)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or name == "prepared":
+            continue
+        yield Parameter(
+            name=name,
+            annotation=str(parameter.annotation),
+            required=parameter.default is inspect.Parameter.empty,
+            default=None if parameter.default is inspect.Parameter.empty else parameter.default,
+            doc=texts.get(name, ""),
+        )
+
+
+def _parameter_texts(doc: str) -> dict[str, str]:
+    """Read the ``Parameters`` section of a NumPy docstring."""
+    texts: dict[str, str] = {}
+    lines = doc.splitlines()
+    if "Parameters" not in lines:
+        return texts
+    names: list[str] = []
+    for line in lines[lines.index("Parameters") + 2 :]:
+        if line and not line.startswith(" "):
+            names = [name.strip() for name in line.split(":")[0].split(",")]
+        elif line:
+            for name in names:
+                texts[name] = f"{texts[name]} {line.strip()}" if name in texts else line.strip()
+    return texts
+
+
+ReadFunction = Callable[..., dict[str, Any]]
+__all__ = [
+    "MISSING",
+    "Context",
+    "Key",
+    "Method",
+    "Parameter",
+    "Sent",
+    "State",
+    "Step",
+    "methods",
+    "read",
+    "write",
+]

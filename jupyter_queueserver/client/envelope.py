@@ -1,0 +1,76 @@
+"""From a method and its parameters to the frame of a request, and from the frame of a reply to a dictionary.
+
+Pure: the asynchronous and the blocking client both use this.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ..api import methods
+from ..core import codec
+from .errors import CommunicationError, RequestFailed, RequestTimeout
+from .target import ADDRESS_VARIABLE, PUBLIC_KEY_VARIABLE, Target
+
+Encoding = Literal["json", "msgpack"]
+
+
+def default_user() -> str:
+    """Name of the operating system's account; ``unknown`` where there is none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def with_identity(method: str, params: Mapping[str, Any], user: str, user_group: str) -> dict[str, Any]:
+    """Add ``user`` and ``user_group`` where the method has these parameters and the caller gave none."""
+    declared = methods().get(method)
+    if declared is None or declared.lenient:
+        return dict(params)
+    known = declared.parameter_names
+    identity = {"user": user, "user_group": user_group}
+    return {**{name: value for name, value in identity.items() if name in known}, **params}
+
+
+def encode(method: str, params: Mapping[str, Any], encoding: Encoding) -> bytes:
+    """Make the frame of a request; raises ``TypeError`` for values that the wire cannot carry."""
+    request = {"method": method, "params": dict(params)}
+    if encoding == "msgpack":
+        return codec.to_msgpack(request)
+    return codec.python_json(request)  # not the faster encoder: it writes NaN as null
+
+
+def decode(frame: bytes, encoding: Encoding, target: Target) -> dict[str, Any]:
+    """Read the frame of a reply; raises `CommunicationError`."""
+    try:
+        reply = codec.from_msgpack(frame) if encoding == "msgpack" else codec.from_json(frame)
+    except ValueError as err:
+        raise CommunicationError(
+            f"The answer from {target.control} is no {encoding}: {err}. Use the encoding of the server"
+            " (QSERVER_ZMQ_ENCODING, or --zmq-encoding)."
+        ) from err
+    if not isinstance(reply, dict):
+        raise CommunicationError(f"The answer from {target.control} is no object; is a queue manager there?")
+    return reply
+
+
+def checked(reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply; raises `RequestFailed` if it refuses.  A reply without ``success`` counts as success."""
+    if reply.get("success", True):
+        return reply
+    raise RequestFailed(reply)
+
+
+def timed_out(method: str, timeout: float, target: Target) -> RequestTimeout:
+    """Make the error that says what was tried and what to do."""
+    encryption = "" if target.public_key or target.control.startswith("ipc:") else (
+        f" If the server encrypts, set {PUBLIC_KEY_VARIABLE}."
+    )
+    return RequestTimeout(
+        f"timeout occurred: no answer to '{method}' from {target.control} ({target.origin}) within {timeout:g} s."
+        " Is the manager running? Start it with `python -m jupyter_queueserver start-re-manager`, or name another"
+        f" address with -a or {ADDRESS_VARIABLE}.{encryption}"
+    )

@@ -1,0 +1,118 @@
+"""Where the manager is: an address that was given, an environment variable, ``runtime.json``, then port 60615.
+
+Reads two small things (environment, one file); opens no socket.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import msgspec
+
+from ..instance import Instance, Runtime, find_instance, is_alive, read_runtime
+from .errors import SettingsError
+
+ADDRESS_VARIABLE = "QSERVER_ZMQ_CONTROL_ADDRESS"
+PUBLIC_KEY_VARIABLE = "QSERVER_ZMQ_PUBLIC_KEY"
+DEFAULT_ADDRESS = "tcp://localhost:60615"
+
+_ADDRESS = re.compile(r"(tcp://[^\s/:]+:\d{1,5}|tcp://\[[^\]\s]+\]:\d{1,5}|ipc://.+|inproc://.+)")
+_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach one manager.
+
+    Attributes
+    ----------
+    control
+        0MQ address of the control socket.
+    events
+        0MQ address of the event stream; None: not known (a manager that was given by its TCP address only).
+    public_key
+        CurveZMQ key of the control socket (Z85); None: not encrypted.
+    origin
+        Where the address was found, for error messages.
+    """
+
+    control: str
+    events: str | None
+    public_key: str | None
+    origin: str
+
+
+def find_target(
+    address: str | None = None, *, instance: Instance | None = None, public_key: str | None = None
+) -> Target:
+    """Find the manager.
+
+    Parameters
+    ----------
+    address
+        0MQ address; None: environment variable, ``runtime.json``, port 60615, in this order.
+    instance
+        The instance whose manager is meant; None: the one of this user or of the environment variable.  A given instance
+        beats the address variable, and its private address is used even before its manager runs.
+    public_key
+        CurveZMQ key of the server (Z85); None: environment variable, else what the instance says of that address.
+
+    Raises
+    ------
+    SettingsError
+        Address or key cannot be used.
+    """
+    key = public_key or os.environ.get(PUBLIC_KEY_VARIABLE) or None
+    if key is not None and not _KEY.fullmatch(key):
+        raise SettingsError(
+            f"The public key must be Z85 text of 40 characters (argument or {PUBLIC_KEY_VARIABLE})."
+        )
+    place = instance or find_instance()
+    runtime = _usable_runtime(place)
+    origin = "given"
+    if address is None and instance is None and (found := os.environ.get(ADDRESS_VARIABLE)):
+        address, origin = found, f"from {ADDRESS_VARIABLE}"
+    if address is not None:
+        return _given(address, origin, key, runtime)
+    if runtime is not None:
+        return Target(
+            control=runtime.control_address,
+            events=runtime.events_address,
+            public_key=None,
+            origin=f"from {place.runtime_file}",
+        )
+    if instance is not None:
+        return Target(
+            control=instance.control_address,
+            events=instance.events_address,
+            public_key=None,
+            origin=f"private address of {instance.data_dir}",
+        )
+    return Target(
+        control=DEFAULT_ADDRESS, events=None, public_key=key, origin=f"the default; {place.runtime_file} names none"
+    )
+
+
+def _given(address: str, origin: str, key: str | None, runtime: Runtime | None) -> Target:
+    if not _ADDRESS.fullmatch(address):
+        raise SettingsError(f"{address!r} is no address of the form tcp://host:port or ipc:///path.")
+    events: str | None = None
+    if runtime is not None:
+        if address == runtime.control_address:
+            key, events = None, runtime.events_address
+        elif runtime.tcp_address and _same(address, runtime.tcp_address):
+            key, events = key or runtime.public_key, runtime.events_address
+    return Target(control=address, events=events, public_key=key, origin=origin)
+
+
+def _same(one: str, other: str) -> bool:
+    return one.replace("//localhost:", "//127.0.0.1:") == other.replace("//localhost:", "//127.0.0.1:")
+
+
+def _usable_runtime(instance: Instance) -> Runtime | None:
+    """A manager that is dead but watched comes back at the same address within seconds: it counts."""
+    runtime = read_runtime(instance, living=False)
+    if runtime is None:
+        return None
+    watched = runtime.watchdog is not None and is_alive(runtime.watchdog)
+    return runtime if watched or is_alive(runtime.manager) else None

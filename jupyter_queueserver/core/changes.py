@@ -1,0 +1,266 @@
+"""Changes: the facts that the core emits.  Applying them to a snapshot gives the state, here, in the store and in browsers.
+
+A change says what is so now, not why.  Places in the queue are told by the uid that follows, never by an index, so that a
+change means the same wherever it is applied.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import msgspec
+
+from .items import Item
+from .permissions import Permissions
+from .state import Environment, Execution, QueueMode, Run, State, Versions
+
+
+class Change(msgspec.Struct, frozen=True, tag_field="change", kw_only=True):
+    """Base of all changes."""
+
+
+class QueueInserted(Change, tag="queue_inserted", frozen=True, kw_only=True):
+    """Items were put before the item `before`; None: at the back."""
+
+    items: tuple[Item, ...]
+    before: str | None = None
+
+
+class QueueRemoved(Change, tag="queue_removed", frozen=True, kw_only=True):
+    """Items left the queue."""
+
+    uids: tuple[str, ...]
+
+
+class QueueMoved(Change, tag="queue_moved", frozen=True, kw_only=True):
+    """Items, in this order, now stand before the item `before` (not one of them); None: at the back."""
+
+    uids: tuple[str, ...]
+    before: str | None = None
+
+
+class QueueReplaced(Change, tag="queue_replaced", frozen=True, kw_only=True):
+    """Another item stands in the place of the one with that uid."""
+
+    uid: str
+    item: Item
+
+
+class QueueCleared(Change, tag="queue_cleared", frozen=True, kw_only=True):
+    """The queue is empty now (it may have been before)."""
+
+
+class RunningSet(Change, tag="running_set", frozen=True, kw_only=True):
+    """Which item is running; None: none."""
+
+    item: Item | None = None
+
+
+class HistoryAppended(Change, tag="history_appended", frozen=True, kw_only=True):
+    """Items ended."""
+
+    items: tuple[Item, ...]
+
+
+class HistoryTrimmed(Change, tag="history_trimmed", frozen=True, kw_only=True):
+    """The oldest `count` entries were dropped."""
+
+    count: int
+
+
+class ModeSet(Change, tag="mode_set", frozen=True, kw_only=True):
+    """The queue mode."""
+
+    mode: QueueMode
+
+
+class EnvironmentSet(Change, tag="environment_set", frozen=True, kw_only=True):
+    """The environment's state and what is known of its start."""
+
+    environment: Environment
+
+
+class ReportApplied(Change, tag="report_applied", frozen=True, kw_only=True):
+    """The worker's reports up to that number are part of the state."""
+
+    number: int
+
+
+class ExecutionSet(Change, tag="execution_set", frozen=True, kw_only=True):
+    """The execution's state."""
+
+    execution: Execution
+
+
+class EngineSet(Change, tag="engine_set", frozen=True, kw_only=True):
+    """The RunEngine's state."""
+
+    engine: str | None = None
+
+
+class RunsSet(Change, tag="runs_set", frozen=True, kw_only=True):
+    """The runs of the running plan."""
+
+    runs: tuple[Run, ...] = ()
+
+
+class PlansSet(Change, tag="plans_set", frozen=True, kw_only=True):
+    """The existing plans, in the wire form."""
+
+    plans: dict[str, Any]
+
+
+class DevicesSet(Change, tag="devices_set", frozen=True, kw_only=True):
+    """The existing devices, in the wire form."""
+
+    devices: dict[str, Any]
+
+
+class PermissionsSet(Change, tag="permissions_set", frozen=True, kw_only=True):
+    """The user group permissions, in the wire form."""
+
+    permissions: dict[str, Any]
+
+
+AnyChange = (
+    QueueInserted
+    | QueueRemoved
+    | QueueMoved
+    | QueueReplaced
+    | QueueCleared
+    | RunningSet
+    | HistoryAppended
+    | HistoryTrimmed
+    | ModeSet
+    | EnvironmentSet
+    | ExecutionSet
+    | EngineSet
+    | RunsSet
+    | PlansSet
+    | DevicesSet
+    | PermissionsSet
+    | ReportApplied
+)
+
+#: what the versions of a state count: change type -> parts that it touches
+_TOUCHES: dict[type, tuple[str, ...]] = {
+    QueueInserted: ("queue",),
+    QueueRemoved: ("queue",),
+    QueueMoved: ("queue",),
+    QueueReplaced: ("queue",),
+    QueueCleared: ("queue",),
+    RunningSet: ("queue",),
+    HistoryAppended: ("history",),
+    HistoryTrimmed: ("history",),
+    RunsSet: ("runs",),
+    PlansSet: ("plans_existing", "plans_allowed"),
+    DevicesSet: ("devices_existing", "devices_allowed", "plans_allowed"),
+    PermissionsSet: ("plans_allowed", "devices_allowed"),
+}
+
+
+def apply(state: State, change: AnyChange, time: float) -> State:
+    """Return the state after one change made at `time` (seconds since the epoch)."""
+    parts = _parts(change, state)
+    seq = state.seq + 1
+    versions = state.versions
+    if touched := _TOUCHES.get(type(change)):
+        versions = msgspec.structs.replace(versions, **dict.fromkeys(touched, seq))
+    return msgspec.structs.replace(state, seq=seq, time=time, versions=versions, **parts)
+
+
+def begin_life(state: State) -> State:
+    """Return a loaded state as the first of a new life of the manager: counting starts anew."""
+    return msgspec.structs.replace(state, seq=0, versions=Versions())
+
+
+@singledispatch
+def _parts(change: AnyChange, state: State) -> dict[str, Any]:
+    raise TypeError(f"{type(change).__name__} is not a change")
+
+
+@_parts.register
+def _(change: QueueInserted, state: State) -> dict[str, Any]:
+    return {"queue": state.queue.insert(change.items, change.before)}
+
+
+@_parts.register
+def _(change: QueueRemoved, state: State) -> dict[str, Any]:
+    return {"queue": state.queue.remove(change.uids)}
+
+
+@_parts.register
+def _(change: QueueMoved, state: State) -> dict[str, Any]:
+    moved = [item for item in map(state.queue.get, change.uids) if item is not None]
+    return {"queue": state.queue.remove(change.uids).insert(moved, change.before)}
+
+
+@_parts.register
+def _(change: QueueReplaced, state: State) -> dict[str, Any]:
+    return {"queue": state.queue.replace(change.uid, change.item)}
+
+
+@_parts.register
+def _(change: QueueCleared, state: State) -> dict[str, Any]:
+    return {"queue": type(state.queue)()}
+
+
+@_parts.register
+def _(change: RunningSet, state: State) -> dict[str, Any]:
+    return {"running": change.item}
+
+
+@_parts.register
+def _(change: HistoryAppended, state: State) -> dict[str, Any]:
+    return {"history": state.history.insert(change.items)}
+
+
+@_parts.register
+def _(change: HistoryTrimmed, state: State) -> dict[str, Any]:
+    return {"history": state.history.without_oldest(change.count)}
+
+
+@_parts.register
+def _(change: ModeSet, state: State) -> dict[str, Any]:
+    return {"mode": change.mode}
+
+
+@_parts.register
+def _(change: EnvironmentSet, state: State) -> dict[str, Any]:
+    return {"environment": change.environment}
+
+
+@_parts.register
+def _(change: ExecutionSet, state: State) -> dict[str, Any]:
+    return {"execution": change.execution}
+
+
+@_parts.register
+def _(change: EngineSet, state: State) -> dict[str, Any]:
+    return {"engine": change.engine}
+
+
+@_parts.register
+def _(change: RunsSet, state: State) -> dict[str, Any]:
+    return {"runs": change.runs}
+
+
+@_parts.register
+def _(change: PlansSet, state: State) -> dict[str, Any]:
+    return {"catalogue": state.catalogue.replaced(plans=change.plans)}
+
+
+@_parts.register
+def _(change: DevicesSet, state: State) -> dict[str, Any]:
+    return {"catalogue": state.catalogue.replaced(devices=change.devices)}
+
+
+@_parts.register
+def _(change: PermissionsSet, state: State) -> dict[str, Any]:
+    return {"catalogue": state.catalogue.replaced(permissions=Permissions.parse(change.permissions))}
+
+
+@_parts.register
+def _(change: ReportApplied, state: State) -> dict[str, Any]:
+    return {"environment": msgspec.structs.replace(state.environment, reports_applied=change.number)}

@@ -1,0 +1,116 @@
+"""JSON and msgpack, in one place: what goes over sockets and into stores.
+
+The wire speaks Python's dialect of JSON (``NaN``, ``Infinity``, integers of any size).  msgspec is fast but writes ``NaN``
+as ``null``; so values that come from users travel as text that was made once by the standard library (`Verbatim`,
+`jupyter_queueserver.core.items.Item`), and everything else goes through msgspec.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class HasJson:
+    """A value that keeps its own JSON text; subclasses say what it stands for."""
+
+    __slots__ = ()
+
+    @property
+    def text(self) -> bytes:
+        """JSON text, UTF-8."""
+        raise AttributeError("text")
+
+    @property
+    def value(self) -> Any:
+        """The value as plain Python objects, fresh at each access."""
+        return json.loads(self.text)
+
+    @classmethod
+    def from_value(cls, value: Any) -> HasJson:
+        """Make one from plain Python objects."""
+        return Verbatim(value)
+
+
+class Verbatim(HasJson):
+    """Something a user sent, to be echoed exactly as it came."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, value: Any) -> None:
+        self._text = python_json(value)
+
+    @property
+    def text(self) -> bytes:
+        return self._text
+
+
+def python_json(value: Any) -> bytes:
+    """Encode plain values in Python's JSON dialect, compact, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _enc_json(obj: Any) -> Any:
+    if isinstance(obj, HasJson):
+        return msgspec.Raw(obj.text)
+    raise TypeError(f"Object of type {type(obj).__name__} is not JSON serializable")
+
+
+def _enc_plain(obj: Any) -> Any:
+    if isinstance(obj, HasJson):
+        return obj.value
+    raise TypeError(f"Object of type {type(obj).__name__} is not serializable")
+
+
+def _dec(kind: type, obj: Any) -> Any:
+    if issubclass(kind, HasJson):
+        return kind.from_value(obj)
+    raise TypeError(f"{kind} is not a type of the wire")
+
+
+_json_encoder = msgspec.json.Encoder(enc_hook=_enc_json)
+_msgpack_encoder = msgspec.msgpack.Encoder(enc_hook=_enc_plain)
+
+
+def to_json(obj: Any) -> bytes:
+    """Encode structs, plain values, items and `Verbatim` values as JSON."""
+    return _json_encoder.encode(obj)
+
+
+def from_json(data: bytes | str) -> Any:
+    """Decode Python-dialect JSON into plain objects; raises ``ValueError`` for anything else."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return json.loads(data)
+    except UnicodeDecodeError as err:
+        raise ValueError(str(err)) from err
+
+
+def to_msgpack(obj: Any) -> bytes:
+    """Encode the same things as msgpack."""
+    return _msgpack_encoder.encode(obj)
+
+
+def from_msgpack(data: bytes) -> Any:
+    """Decode msgpack into plain objects; raises ``ValueError`` when it is none."""
+    return msgspec.msgpack.decode(data)
+
+
+def to_plain(obj: Any) -> Any:
+    """Turn structs and items into plain dictionaries, lists and scalars."""
+    return msgspec.to_builtins(obj, enc_hook=_enc_plain)
+
+
+def convert(obj: Any, kind: type[T]) -> T:
+    """Make a typed value of plain objects; raises ``ValueError`` that names the place."""
+    return msgspec.convert(obj, kind, dec_hook=_dec)
+
+
+def typed_from_json(data: bytes, kind: type[T]) -> T:
+    """`convert` of `from_json`."""
+    return convert(from_json(data), kind)

@@ -1,0 +1,69 @@
+"""Effects: what the shell must do after a decision is committed.
+
+An effect is a wish.  If the manager dies before it is carried out, the next one finds the need for it again by asking the
+worker (`jupyter_queueserver.core.recovery`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .items import Item
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all effects."""
+
+
+class OpenEnvironment(Effect, frozen=True, kw_only=True):
+    """Start a worker."""
+
+    environment_id: str
+
+
+class CloseEnvironment(Effect, frozen=True, kw_only=True):
+    """Ask the worker to end in order."""
+
+
+class DestroyEnvironment(Effect, frozen=True, kw_only=True):
+    """Kill the worker; a `WorkerLost` report follows."""
+
+
+class StartItem(Effect, frozen=True, kw_only=True):
+    """Hand the running item to the worker; repeated after a crash, the worker refuses what it has seen."""
+
+    item: Item
+
+
+class PauseEngine(Effect, frozen=True, kw_only=True):
+    """Ask the RunEngine to pause."""
+
+    deferred: bool
+
+
+class ContinueEngine(Effect, frozen=True, kw_only=True):
+    """Tell the paused RunEngine how to go on."""
+
+    command: Literal["resume", "stop", "abort", "halt"]
+
+
+class StopManager(Effect, frozen=True, kw_only=True):
+    """End the manager and everything that belongs to it, after the reply."""
+
+
+class KillManager(Effect, frozen=True, kw_only=True):
+    """Block the manager's loop for ever, without a reply: a test of the watchdog."""
+
+
+AnyEffect = (
+    OpenEnvironment
+    | CloseEnvironment
+    | DestroyEnvironment
+    | StartItem
+    | PauseEngine
+    | ContinueEngine
+    | StopManager
+    | KillManager
+)

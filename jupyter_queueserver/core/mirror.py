@@ -1,0 +1,124 @@
+"""What the world outside sees of the state: a snapshot, then numbered changes; and the copy that is kept of them.
+
+A mirror is the state without the catalogue (plans, devices, permissions are asked for when their version changes) and with
+the newest part of the history only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from .catalogue import Catalogue
+from .changes import AnyChange, DevicesSet, HistoryTrimmed, PermissionsSet, PlansSet, apply
+from .codec import convert
+from .items import Item
+from .permissions import Permissions
+from .sequence import ItemSequence
+from .state import Environment, Execution, QueueMode, Run, State, Versions
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The public part of the state at one moment.
+
+    Attributes
+    ----------
+    seq
+        Number of the last change that is in it.
+    history
+        The newest entries, oldest first.
+    history_size
+        Length of the whole history.
+    """
+
+    seq: int
+    time: float
+    queue: tuple[Item, ...]
+    running: Item | None
+    history: tuple[Item, ...]
+    history_size: int
+    mode: QueueMode
+    environment: Environment
+    execution: Execution
+    engine: str | None
+    runs: tuple[Run, ...]
+    versions: Versions
+
+
+def snapshot(state: State, history_limit: int = 200) -> Snapshot:
+    """Return the public part of a state with at most that many history entries."""
+    return Snapshot(
+        seq=state.seq,
+        time=state.time,
+        queue=tuple(state.queue),
+        running=state.running,
+        history=state.history.newest(history_limit),
+        history_size=len(state.history),
+        mode=state.mode,
+        environment=state.environment,
+        execution=state.execution,
+        engine=state.engine,
+        runs=state.runs,
+        versions=state.versions,
+    )
+
+
+def public(change: AnyChange) -> AnyChange:
+    """Return a change as it is published: lists of plans and devices and permissions are not sent along."""
+    if isinstance(change, PlansSet):
+        return PlansSet(plans={})
+    if isinstance(change, DevicesSet):
+        return DevicesSet(devices={})
+    if isinstance(change, PermissionsSet):
+        return PermissionsSet(permissions=Permissions.default().to_wire())
+    return change
+
+
+class Mirror:
+    """A copy of the public state, kept up by numbered changes.
+
+    Parameters
+    ----------
+    start
+        Where it begins: a `Snapshot` or its plain form.
+    """
+
+    def __init__(self, start: Snapshot | dict[str, Any]) -> None:
+        first = start if isinstance(start, Snapshot) else convert(start, Snapshot)
+        self.history_size = first.history_size
+        self.state = State(
+            queue=ItemSequence(first.queue),
+            history=ItemSequence(first.history),
+            running=first.running,
+            mode=first.mode,
+            environment=first.environment,
+            execution=first.execution,
+            engine=first.engine,
+            runs=first.runs,
+            catalogue=Catalogue({}, {}, Permissions.default()),
+            versions=first.versions,
+            seq=first.seq,
+            time=first.time,
+        )
+
+    def apply(self, seq: int, change: AnyChange | dict[str, Any], time: float) -> bool:
+        """Apply the change of that number; False: it was applied before.  Raises ``ValueError`` at a gap."""
+        if seq <= self.state.seq:
+            return False
+        if seq != self.state.seq + 1:
+            raise ValueError(f"change {seq} does not follow {self.state.seq}: ask for a snapshot")
+        typed = convert(change, AnyChange) if isinstance(change, dict) else change  # type: ignore[arg-type]
+        held = len(self.state.history)
+        if isinstance(typed, HistoryTrimmed):
+            missing = self.history_size - held
+            self.history_size -= typed.count
+            typed = HistoryTrimmed(count=max(0, typed.count - missing))
+        self.state = apply(self.state, typed, time)
+        self.history_size += max(0, len(self.state.history) - held)
+        return True
+
+    def snapshot(self) -> Snapshot:
+        """Return what it holds."""
+        return replace(snapshot(self.state, len(self.state.history)), history_size=self.history_size)

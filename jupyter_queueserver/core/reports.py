@@ -1,0 +1,162 @@
+"""Reports: what a worker tells its manager, numbered and kept on disk by the worker until they are acknowledged.
+
+A report is a fact and cannot be refused.  It is applied once: the number of the last one applied is part of the state and
+is committed together with what it changed.  `WorkerLost` is made by the manager itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class Report(msgspec.Struct, frozen=True, tag_field="report", kw_only=True):
+    """Base of all reports.
+
+    Attributes
+    ----------
+    time
+        When it happened in the worker, seconds since the epoch.
+    """
+
+    time: float
+
+
+class StartupFile(msgspec.Struct, frozen=True, kw_only=True):
+    """How the loading of one startup file (or script, or module) went.
+
+    Attributes
+    ----------
+    name
+        File name, or module name.
+    seconds
+        How long it took.
+    names
+        Names that it added to the namespace.
+    warnings
+        Text of the Python warnings that it raised.
+    error
+        ``"Type: text"`` of the exception that ended it; None if it was loaded.
+    line
+        Line in that file where the exception came from; None if there was none or it is not known.
+    traceback
+        The Python traceback; empty if there was no exception.
+    """
+
+    name: str
+    seconds: float
+    names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    line: int | None = None
+    traceback: str = ""
+
+
+class EnvironmentReady(Report, tag="environment_ready", frozen=True, kw_only=True):
+    """The startup code is loaded; the lists are whole.
+
+    ``plans`` and ``devices`` are the existing ones in the wire form; ``engine`` is the RunEngine's state, None without an RE.
+    ``problems`` are sentences about plans or devices that were left out.
+    """
+
+    plans: dict[str, Any]
+    devices: dict[str, Any]
+    engine: str | None
+    files: tuple[StartupFile, ...] = ()
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class EnvironmentFailed(Report, tag="environment_failed", frozen=True, kw_only=True):
+    """The startup code could not be loaded; the worker ends itself after this report."""
+
+    msg: str
+    files: tuple[StartupFile, ...] = ()
+    traceback: str = ""
+
+
+class EnvironmentClosed(Report, tag="environment_closed", frozen=True, kw_only=True):
+    """The worker ends in order, because its manager asked for it."""
+
+
+class EngineState(Report, tag="engine_state", frozen=True, kw_only=True):
+    """The RunEngine changed its state; ``state`` None: there is no RunEngine (any more).
+
+    ``deferred`` is whether a deferred pause is waiting for its checkpoint.
+    """
+
+    state: str | None
+    deferred: bool = False
+
+
+class ItemTaken(Report, tag="item_taken", frozen=True, kw_only=True):
+    """The main thread has taken the accepted item and starts its plan now."""
+
+    item_uid: str
+
+
+class RunOpened(Report, tag="run_opened", frozen=True, kw_only=True):
+    """A run of the running item was opened."""
+
+    item_uid: str | None
+    run_uid: str
+    scan_id: int | None
+
+
+class RunClosed(Report, tag="run_closed", frozen=True, kw_only=True):
+    """A run of the running item was closed; ``exit_status`` is that of its stop document."""
+
+    item_uid: str | None
+    run_uid: str
+    exit_status: str
+
+
+class ItemPaused(Report, tag="item_paused", frozen=True, kw_only=True):
+    """The running plan is paused and the main thread is free again."""
+
+    item_uid: str
+
+
+class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
+    """The running plan ended.
+
+    ``ending`` is the honest one; ``refused`` means that the worker could not even start it (``msg`` says why).
+    """
+
+    item_uid: str
+    ending: Literal["completed", "failed", "stopped", "aborted", "halted", "refused"]
+    run_uids: tuple[str, ...] = ()
+    scan_ids: tuple[int | None, ...] = ()
+    msg: str = ""
+    traceback: str = ""
+    time_start: float = 0.0
+
+
+class WorkerLost(Report, tag="worker_lost", frozen=True, kw_only=True):
+    """The worker's process is gone without having said goodbye.  Made by the manager.
+
+    Attributes
+    ----------
+    reason
+        Sentence, e.g. ``"The worker process was killed by signal 9 (SIGKILL)."``
+    spool_lost
+        Whether the worker's reports could not be read, so that the fate of the running item is unknown.
+    """
+
+    reason: str
+    spool_lost: bool = False
+
+
+AnyReport = (
+    EnvironmentReady
+    | EnvironmentFailed
+    | EnvironmentClosed
+    | EngineState
+    | ItemTaken
+    | RunOpened
+    | RunClosed
+    | ItemPaused
+    | ItemEnded
+    | WorkerLost
+)

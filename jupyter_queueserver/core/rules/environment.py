@@ -1,0 +1,96 @@
+"""Opening and closing the environment, and what is lost with it."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ..changes import EngineSet, EnvironmentSet, RunsSet
+from ..decision import Step
+from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment
+from ..errors import StateError
+from ..state import Environment, Failure
+from ..status import manager_state
+from .execution import end_running, go_idle
+
+_DESTROYED = "RE Worker environment was destroyed"
+_LOST_STATUS = "Plan execution status was lost due to restart of RE Manager: the worker's reports cannot be read"
+
+
+def open_environment(step: Step) -> None:
+    """Start a worker."""
+    state = step.state
+    if state.environment.state == "opening":
+        raise StateError("Manager is already in the process of creating the RE Worker environment.")
+    if state.environment.state == "open":
+        raise StateError(
+            "RE Worker environment already exists.",
+            code="environment_exists",
+            hint="Use it, or close it first (method environment_close).",
+        )
+    if manager_state(state) != "idle":
+        raise StateError(f"Manager state is not idle. Current state: {manager_state(state)}")
+    environment_id = step.new_uid()
+    step.emit(EnvironmentSet(environment=Environment(state="opening", environment_id=environment_id)))
+    step.act(OpenEnvironment(environment_id=environment_id))
+
+
+def close_environment(step: Step) -> None:
+    """Ask the worker to end in order."""
+    state = step.state
+    current = manager_state(state)
+    if state.environment.state == "closing":
+        raise StateError("Manager is already in the process of closing the RE Worker environment.")
+    if state.environment.state != "open":
+        raise StateError("RE Worker environment does not exist.", code="no_environment")
+    if current in ("executing_queue", "starting_queue"):
+        raise StateError(
+            "Queue execution is in progress.",
+            code="queue_running",
+            hint="Stop the queue first, or use environment_destroy to kill the worker.",
+        )
+    if current != "idle":
+        raise StateError(f"Manager state is not idle. Current state: {current}")
+    step.emit(EnvironmentSet(environment=replace(state.environment, state="closing")))
+    step.act(CloseEnvironment())
+
+
+def close_failed(step: Step) -> None:
+    """The worker did not want to end."""
+    if step.state.environment.state == "closing":
+        step.emit(EnvironmentSet(environment=replace(step.state.environment, state="open")))
+
+
+def destroy_environment(step: Step) -> None:
+    """Kill the worker, whatever it does."""
+    if step.state.environment.state == "closed":
+        raise StateError("RE environment does not exist", code="no_environment")
+    if step.state.environment.state != "destroying":
+        step.emit(EnvironmentSet(environment=replace(step.state.environment, state="destroying")))
+    step.act(DestroyEnvironment())
+
+
+def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
+    """The worker's process has ended, on a wish or by itself; everything that it told was applied before."""
+    before = step.state.environment
+    if before.state == "closed":
+        return
+    wished = before.state in ("closing", "destroying")
+    failure = before.failure if wished else Failure(time=step.now, msg=reason)
+    if step.state.engine is not None:
+        step.emit(EngineSet(engine=None))
+    step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure)))
+    if step.state.running is None:
+        go_idle(step)
+    else:
+        _end_interrupted(step, _DESTROYED if before.state == "destroying" else reason, spool_lost)
+    if step.state.runs:
+        step.emit(RunsSet())
+
+
+def _end_interrupted(step: Step, reason: str, spool_lost: bool) -> None:
+    runs = step.state.runs
+    known = {"run_uids": tuple(run.uid for run in runs), "scan_ids": tuple(run.scan_id for run in runs)}
+    if spool_lost:
+        end_running(step, ending="lost", exit_status="unknown", msg=_LOST_STATUS, again=False, **known)
+    else:
+        end_running(step, ending="interrupted", exit_status="failed", msg=reason, **known)

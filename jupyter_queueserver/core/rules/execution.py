@@ -1,0 +1,247 @@
+"""Working off the queue: start, stop, pause, and what follows when an item ends.
+
+The decision which item is next is taken here and nowhere else (`take_next`); an item leaves the queue in the same commit in
+which it becomes the running one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from ..changes import EngineSet, ExecutionSet, HistoryAppended, QueueInserted, QueueRemoved, RunningSet, RunsSet
+from ..decision import Step
+from ..effects import ContinueEngine, PauseEngine, StartItem
+from ..errors import RequestError, StateError
+from ..items import Item
+from ..state import Execution, State
+from ..status import manager_state
+
+Command = Literal["resume", "stop", "abort", "halt"]
+
+_ENVIRONMENT_MISSING = "Open the environment first (method environment_open)."
+_PAUSE_OPTIONS = ("deferred", "immediate")
+#: endings after which the queue goes on
+_SUCCESS = ("completed", "stopped")
+
+
+def start_queue(step: Step) -> None:
+    """Begin to work off the queue; an empty one ends at once."""
+    require_ready(step.state)
+    step.emit(ExecutionSet(execution=Execution(state="starting")))
+    take_next(step)
+
+
+def require_ready(state: State) -> None:
+    """Raise unless an item could be started now."""
+    if not state.is_open:
+        raise StateError("RE Worker environment does not exist.", code="no_environment", hint=_ENVIRONMENT_MISSING)
+    if state.engine is None:
+        raise StateError(
+            "Run Engine is not found in the RE Worker environment.",
+            code="no_engine",
+            hint="The startup code has to leave a RunEngine named RE in the namespace.",
+        )
+    if manager_state(state) != "idle":
+        raise StateError("RE Manager is busy.", code="busy", hint=f"It is in state '{manager_state(state)}'.")
+
+
+def stop_queue(step: Step) -> None:
+    """Stop after the running item."""
+    if manager_state(step.state) not in ("executing_queue", "starting_queue"):
+        shown = f"MState.{manager_state(step.state).upper()}"
+        raise StateError(f"Failed to pause the queue. Queue is not running. Manager state: {shown}")
+    step.emit(ExecutionSet(execution=replace(step.state.execution, stop_pending=True)))
+
+
+def stop_queue_cancel(step: Step) -> None:
+    """Take `stop_queue` back."""
+    if step.state.execution.stop_pending:
+        step.emit(ExecutionSet(execution=replace(step.state.execution, stop_pending=False)))
+
+
+def pause(step: Step, option: Any) -> None:
+    """Ask the RunEngine to pause."""
+    state = step.state
+    if option not in _PAUSE_OPTIONS:
+        raise RequestError(
+            f"Option '{option}' is not supported. Available options: {_PAUSE_OPTIONS}",
+            code="bad_option",
+            hint="Use 'deferred' or 'immediate'.",
+            path="option",
+        )
+    if not state.is_open:
+        raise StateError(
+            "Environment does not exist. Can not pause Run Engine.", code="no_environment", hint=_ENVIRONMENT_MISSING
+        )
+    if state.engine is None:
+        raise StateError("Run Engine is not found in the RE Worker environment.", code="no_engine")
+    if state.engine != "running":
+        raise StateError(
+            f"Run engine can be paused only in 'running' state. Current state: '{state.engine}'",
+            hint="Between two plans there is nothing to pause: repeat the request, or use queue_stop.",
+        )
+    step.emit(ExecutionSet(execution=replace(state.execution, pause_pending=True)))
+    step.act(PauseEngine(deferred=option == "deferred"))
+
+
+def pause_failed(step: Step) -> None:
+    """The worker did not take the request to pause."""
+    if step.state.execution.pause_pending:
+        step.emit(ExecutionSet(execution=replace(step.state.execution, pause_pending=False)))
+
+
+def continue_plan(step: Step, command: Command) -> None:
+    """Resume, stop, abort or halt the paused plan."""
+    state = step.state
+    if manager_state(state) != "paused":
+        raise StateError(
+            f"RE Manager is not paused: current state is '{manager_state(state)}'",
+            code="not_paused",
+            hint="Pause the plan first (method re_pause) and wait for the state 'paused'.",
+        )
+    step.emit(ExecutionSet(execution=replace(state.execution, state="running", command=command)))
+    step.act(ContinueEngine(command=command))
+
+
+def continue_failed(step: Step) -> None:
+    """The worker did not take the command: the plan is still paused."""
+    execution = step.state.execution
+    if execution.state == "running" and execution.command is not None:
+        step.emit(ExecutionSet(execution=replace(execution, state="paused", command=None)))
+
+
+def take_next(step: Step) -> None:
+    """Decide what comes next: an item, or idle."""
+    while True:
+        state = step.state
+        execution = state.execution
+        if execution.stop_pending or execution.pause_pending or execution.alone or not len(state.queue):
+            go_idle(step)
+            return
+        item = state.queue.at(0)
+        step.emit(QueueRemoved(uids=(item.item_uid,)))
+        if item.is_plan:
+            begin(step, item)
+            return
+        if state.mode.loop:
+            _put_copy_at_back(step, item)
+        go_idle(step)
+        return
+
+
+def begin(step: Step, item: Item, *, alone: bool = False) -> None:
+    """Make an item the running one and hand it to the worker."""
+    properties = item.fields.get("properties", {}) | {"time_start": step.now}
+    if alone:
+        properties["immediate_execution"] = True
+    running = item.replaced(properties=properties)
+    step.emit(RunningSet(item=running))
+    if step.state.runs:
+        step.emit(RunsSet())
+    if alone != step.state.execution.alone:
+        step.emit(ExecutionSet(execution=replace(step.state.execution, alone=alone)))
+    step.act(StartItem(item=running))
+
+
+def go_idle(step: Step) -> None:
+    """End the execution; whatever was pending is dropped."""
+    if step.state.execution != Execution():
+        step.emit(ExecutionSet(execution=Execution()))
+
+
+def taken(step: Step) -> None:
+    """The worker has begun with the running item."""
+    if step.state.execution.state == "starting":
+        step.emit(ExecutionSet(execution=replace(step.state.execution, state="running")))
+
+
+def paused(step: Step) -> None:
+    """The plan is paused."""
+    execution = step.state.execution
+    if execution.state in ("starting", "running"):
+        step.emit(
+            ExecutionSet(execution=replace(execution, state="paused", pause_pending=False, command=None))
+        )
+
+
+def engine_changed(step: Step, engine: str | None) -> None:
+    """The RunEngine says in which state it is."""
+    if engine != step.state.engine:
+        step.emit(EngineSet(engine=engine))
+
+
+def end_running(
+    step: Step,
+    *,
+    ending: str,
+    exit_status: str,
+    run_uids: tuple[str, ...],
+    scan_ids: tuple[int | None, ...],
+    msg: str = "",
+    traceback: str = "",
+    again: bool = True,
+) -> None:
+    """Write down how the running item ended and decide what becomes of it and of the queue.
+
+    Parameters
+    ----------
+    ending
+        The honest ending (``completed``, ``stopped``, ``aborted``, ``halted``, ``failed``, ``refused``, ``interrupted``, ``lost``).
+    exit_status
+        One of the six values of the interface.
+    run_uids, scan_ids
+        Of the runs that it opened, in order.
+    again
+        False: the item must not come back to the queue in any way.
+    """
+    item = step.state.running
+    assert item is not None
+    marks = item.fields.get("properties", {})
+    result = {
+        "exit_status": exit_status,
+        "ending": ending,
+        "run_uids": list(run_uids),
+        "scan_ids": list(scan_ids),
+        "time_start": marks.get("time_start", step.now),
+        "time_stop": step.now,
+        "msg": msg,
+        "traceback": traceback,
+    }
+    plain = _unmarked(item)
+    step.emit(RunningSet(item=None))
+    step.emit(HistoryAppended(items=(plain.replaced(result=result),)))
+    if step.state.runs:
+        step.emit(RunsSet())
+    _after_end(step, plain, result, again)
+
+
+def _after_end(step: Step, item: Item, result: dict[str, Any], again: bool) -> None:
+    mode, ending = step.state.mode, result["ending"]
+    forgiven = ending == "failed" and mode.ignore_failures
+    alone = step.state.execution.alone
+    if again and not alone:
+        if ending in _SUCCESS or forgiven:
+            if mode.loop:
+                _put_copy_at_back(step, item)
+        else:
+            front = step.state.queue.at(0).item_uid if len(step.state.queue) else None
+            back = item.replaced(item_uid=step.new_uid(), result=result)
+            step.emit(QueueInserted(items=(back,), before=front))
+    if again and (ending == "completed" or forgiven):
+        take_next(step)
+    else:
+        go_idle(step)
+
+
+def _put_copy_at_back(step: Step, item: Item) -> None:
+    step.emit(QueueInserted(items=(item.replaced(item_uid=step.new_uid()),)))
+
+
+def _unmarked(item: Item) -> Item:
+    """Take the marks of the running item off."""
+    properties = dict(item.fields.get("properties", {}))
+    properties.pop("time_start", None)
+    properties.pop("immediate_execution", None)
+    return item.replaced(properties=properties or None)

@@ -1,0 +1,154 @@
+"""What the worker's reports do to the state.
+
+A report is a fact: no rule here raises.  A report that no longer fits (the item is not the running one any more) changes
+nothing but the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+from msgspec.structs import replace
+
+from ..changes import DevicesSet, EnvironmentSet, PlansSet, ReportApplied, RunsSet
+from ..decision import Step
+from ..reports import (
+    AnyReport,
+    EngineState,
+    EnvironmentClosed,
+    EnvironmentFailed,
+    EnvironmentReady,
+    ItemEnded,
+    ItemPaused,
+    ItemTaken,
+    RunClosed,
+    RunOpened,
+    WorkerLost,
+)
+from ..state import Failure, Run
+from .environment import worker_gone
+from .execution import end_running, engine_changed, go_idle, paused, taken
+
+#: Reports that can be read again from the worker's spool after a crash: what they change need not be committed at once.
+REPLAYABLE = (EngineState, ItemTaken, ItemPaused, RunOpened, RunClosed)
+
+
+def apply_reports(step: Step, environment_id: str, reports: Sequence[tuple[int, AnyReport]]) -> None:
+    """Apply numbered reports of an environment, in order; those that were applied before are passed over."""
+    for number, report in reports:
+        environment = step.state.environment
+        if environment.environment_id != environment_id or number <= environment.reports_applied:
+            continue
+        apply_report(report, step)
+        step.emit(ReportApplied(number=number))
+
+
+@singledispatch
+def apply_report(report: AnyReport, step: Step) -> None:
+    """Apply one report."""
+    raise TypeError(f"{type(report).__name__} is not a report")
+
+
+@apply_report.register
+def _(report: EnvironmentReady, step: Step) -> None:
+    state = step.state
+    if state.environment.state == "opening":
+        step.emit(
+            EnvironmentSet(
+                environment=replace(
+                    state.environment, state="open", failure=None, files=report.files, problems=report.problems
+                )
+            )
+        )
+    engine_changed(step, report.engine)
+    if report.devices != state.catalogue.devices:
+        step.emit(DevicesSet(devices=report.devices))
+    if report.plans != state.catalogue.plans:
+        step.emit(PlansSet(plans=report.plans))
+
+
+@apply_report.register
+def _(report: EnvironmentFailed, step: Step) -> None:
+    environment = step.state.environment
+    broken = next((file for file in report.files if file.error is not None), None)
+    failure = Failure(
+        time=report.time,
+        msg=report.msg,
+        file=broken.name if broken else None,
+        line=broken.line if broken else None,
+        traceback=report.traceback or (broken.traceback if broken else ""),
+    )
+    if environment.state == "opening":
+        step.emit(
+            EnvironmentSet(
+                environment=replace(environment, state="closed", failure=failure, files=report.files)
+            )
+        )
+        go_idle(step)
+
+
+@apply_report.register
+def _(report: EnvironmentClosed, step: Step) -> None:
+    """The end of the process follows; it is what counts."""
+
+
+@apply_report.register
+def _(report: EngineState, step: Step) -> None:
+    engine_changed(step, report.state)
+
+
+@apply_report.register
+def _(report: ItemTaken, step: Step) -> None:
+    if _is_running(step, report.item_uid):
+        taken(step)
+
+
+@apply_report.register
+def _(report: RunOpened, step: Step) -> None:
+    if step.state.running is not None and report.item_uid == step.state.running.item_uid:
+        run = Run(uid=report.run_uid, scan_id=report.scan_id, is_open=True, exit_status=None)
+        step.emit(RunsSet(runs=(*step.state.runs, run)))
+
+
+@apply_report.register
+def _(report: RunClosed, step: Step) -> None:
+    if any(run.uid == report.run_uid for run in step.state.runs):
+        step.emit(RunsSet(runs=tuple(_closed(run, report) for run in step.state.runs)))
+
+
+def _closed(run: Run, report: RunClosed) -> Run:
+    if run.uid != report.run_uid:
+        return run
+    return replace(run, is_open=False, exit_status=report.exit_status)
+
+
+@apply_report.register
+def _(report: ItemPaused, step: Step) -> None:
+    if _is_running(step, report.item_uid):
+        paused(step)
+
+
+@apply_report.register
+def _(report: ItemEnded, step: Step) -> None:
+    if not _is_running(step, report.item_uid):
+        return
+    end_running(
+        step,
+        ending=report.ending,
+        exit_status="failed" if report.ending == "refused" else report.ending,
+        run_uids=report.run_uids,
+        scan_ids=report.scan_ids,
+        msg=report.msg,
+        traceback=report.traceback,
+    )
+
+
+@apply_report.register
+def _(report: WorkerLost, step: Step) -> None:
+    worker_gone(step, report.reason, spool_lost=report.spool_lost)
+
+
+def _is_running(step: Step, item_uid: str) -> bool:
+    running = step.state.running
+    return running is not None and running.item_uid == item_uid

@@ -1,0 +1,109 @@
+"""What a submitted item must look like, and making the stored one of it.
+
+The checks and their order are those of the interface: shape, who submits, then the plan against its description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..catalogue import Catalogue
+from ..codec import Verbatim
+from ..errors import ItemInvalid, RequestError
+from ..items import Item, kept
+
+_TYPES = ("plan", "instruction")
+_INSTRUCTIONS = ("queue_stop",)
+
+
+def item_shape(item: Any) -> Mapping[str, Any]:
+    """Check that it is an item at all; returns it."""
+    if item is None:
+        raise _format("request contains no item info", "item", "Send the item in the parameter 'item'.")
+    if not isinstance(item, dict):
+        raise _format(
+            f"incorrect type ('{type(item).__name__}') of item parameter: item parameter must have type 'dict'",
+            "item",
+            "An item is an object with 'item_type', 'name', 'args', 'kwargs'.",
+        )
+    if "item_type" not in item:
+        raise _format("'item_type' key is not found", "item.item_type", "Set it to 'plan' or 'instruction'.")
+    if item["item_type"] not in _TYPES:
+        raise _format(
+            f"unsupported 'item_type' value: '{item['item_type']}', supported item types {_TYPES}",
+            "item.item_type",
+            "Set it to 'plan' or 'instruction'.",
+        )
+    return item
+
+
+def submitter(user: Any, user_group: Any) -> None:
+    """Check that it is said who submits."""
+    if user_group is None:
+        raise _format("user group is not specified", "user_group", "Send 'user_group', e.g. 'primary'.")
+    if user is None:
+        raise _format("user name is not specified", "user", "Send 'user', the name of who submits.")
+
+
+def _format(text: str, path: str, hint: str) -> RequestError:
+    return RequestError(f"Incorrect request format: {text}", code="item_format", path=path, hint=hint)
+
+
+def prepared(catalogue: Catalogue, item: Any, user: Any, user_group: Any, uid: str) -> Item:
+    """Check a submitted item wholly and return the one to be stored.
+
+    Raises
+    ------
+    RequestError, ItemInvalid
+        With the item's own data in ``data["item"]``: nothing was changed.
+    """
+    shape = item_shape(item)
+    submitter(user, user_group)
+    fields = kept(shape) | {"item_uid": uid, "user": user, "user_group": user_group}
+    if shape["item_type"] == "instruction":
+        _check_instruction(fields)
+    else:
+        _check_plan(catalogue, fields)
+    return Item(fields)
+
+
+def _check_instruction(fields: dict[str, Any]) -> None:
+    if fields.get("name") not in _INSTRUCTIONS:
+        raise ItemInvalid(
+            f"Unrecognized instruction: {fields}",
+            code="unknown_instruction",
+            hint="The only instruction is 'queue_stop'.",
+            path="item.name",
+        )
+    _check_properties(fields)
+
+
+def _check_plan(catalogue: Catalogue, fields: dict[str, Any]) -> None:
+    try:
+        _check_properties(fields)
+        catalogue.check(fields)
+    except ItemInvalid as err:
+        raise ItemInvalid(
+            f"Plan validation failed: {err.msg}\nPlan: {fields}", code=err.code, hint=err.hint, path=_in_item(err.path)
+        ) from err
+
+
+def _check_properties(fields: dict[str, Any]) -> None:
+    properties = fields.get("properties")
+    if "properties" in fields and not isinstance(properties, dict):
+        raise ItemInvalid(
+            f"'properties' must be a dictionary, not {type(properties).__name__}",
+            code="item_format",
+            hint="Leave 'properties' out: they belong to the server.",
+            path="properties",
+        )
+
+
+def _in_item(path: str) -> str:
+    return path if path.startswith("item") else f"item.{path}" if path else "item"
+
+
+def echoed(item: Any) -> Verbatim | None:
+    """Return the item as it was sent, for a refusing reply."""
+    return None if item is None else Verbatim(item)

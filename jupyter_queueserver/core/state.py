@@ -1,0 +1,181 @@
+"""The state of a queue server, whole: one value that never changes in place.
+
+Three small machines live in it: the environment, the execution of the queue, and the mirror of the RunEngine.  What clients
+know as ``manager_state`` is computed from them (`jupyter_queueserver.core.status`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .catalogue import Catalogue
+from .items import Item
+from .reports import StartupFile
+from .sequence import ItemSequence
+
+EnvironmentState = Literal["closed", "opening", "open", "closing", "destroying"]
+ExecutionState = Literal["idle", "starting", "running", "paused"]
+
+#: environment machine: state -> states that may follow
+ENVIRONMENT_TABLE: dict[str, frozenset[str]] = {
+    "closed": frozenset({"opening"}),
+    "opening": frozenset({"open", "closed", "destroying"}),
+    "open": frozenset({"closing", "closed", "destroying"}),
+    "closing": frozenset({"closed", "destroying"}),
+    "destroying": frozenset({"closed"}),
+}
+
+#: execution machine: state -> states that may follow
+EXECUTION_TABLE: dict[str, frozenset[str]] = {
+    "idle": frozenset({"starting"}),
+    "starting": frozenset({"running", "paused", "idle", "starting"}),
+    "running": frozenset({"paused", "idle", "starting"}),
+    "paused": frozenset({"running", "idle", "starting"}),
+}
+
+#: RunEngine mirror: every state that it reports (None: there is no RunEngine)
+ENGINE_STATES = (
+    None,
+    "idle",
+    "running",
+    "pausing",
+    "paused",
+    "halting",
+    "stopping",
+    "aborting",
+    "suspending",
+    "panicked",
+)
+
+
+class QueueMode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the queue is worked off (`loop`: finished plans go to the back again)."""
+
+    loop: bool = False
+    ignore_failures: bool = False
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the environment could not be opened, or ended by itself.
+
+    Attributes
+    ----------
+    time
+        Seconds since the epoch.
+    msg
+        One sentence.
+    file, line
+        Where in the startup code; None if it is not about a file.
+    traceback
+        Python traceback; empty if there is none.
+    """
+
+    time: float
+    msg: str
+    file: str | None = None
+    line: int | None = None
+    traceback: str = ""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker as the manager knows it.
+
+    Attributes
+    ----------
+    state
+        See `ENVIRONMENT_TABLE`.
+    environment_id
+        Identity of this environment; kept after its end until the next one is opened.  None: there never was one.
+    reports_applied
+        Number of the last report of this environment that is part of the state.
+    failure
+        Why the last one failed to open or died; None if it did not.
+    files
+        How the startup code loaded, file by file.
+    problems
+        Sentences about plans and devices that were left out.
+    """
+
+    state: EnvironmentState = "closed"
+    environment_id: str | None = None
+    reports_applied: int = 0
+    failure: Failure | None = None
+    files: tuple[StartupFile, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether and how the queue is being worked off.
+
+    Attributes
+    ----------
+    state
+        See `EXECUTION_TABLE`.
+    stop_pending
+        The queue stops after the running plan.
+    pause_pending
+        A pause was asked for and is not reached yet.
+    command
+        What a paused plan was told last (``resume``, ``stop``, ``abort``, ``halt``) until it shows; else None.
+    alone
+        The running item was started by itself (``queue_item_execute``); the queue does not go on after it.
+    """
+
+    state: ExecutionState = "idle"
+    stop_pending: bool = False
+    pause_pending: bool = False
+    command: Literal["resume", "stop", "abort", "halt"] | None = None
+    alone: bool = False
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of the running plan, as ``re_runs`` answers it."""
+
+    uid: str
+    scan_id: int | None
+    is_open: bool
+    exit_status: str | None
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """Number of the last change that touched each part; the uids of the status are made of them."""
+
+    queue: int = 0
+    history: int = 0
+    runs: int = 0
+    plans_existing: int = 0
+    devices_existing: int = 0
+    plans_allowed: int = 0
+    devices_allowed: int = 0
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the manager knows and must not lose.
+
+    Attributes
+    ----------
+    seq
+        Number of the last change in this life of the manager; not stored.
+    time
+        When that change was made, seconds since the epoch.
+    """
+
+    queue: ItemSequence = msgspec.field(default_factory=ItemSequence)
+    history: ItemSequence = msgspec.field(default_factory=ItemSequence)
+    running: Item | None = None
+    mode: QueueMode = QueueMode()
+    environment: Environment = Environment()
+    execution: Execution = Execution()
+    engine: str | None = None
+    runs: tuple[Run, ...] = ()
+    catalogue: Catalogue
+    versions: Versions = Versions()
+    seq: int = 0
+    time: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a usable environment."""
+        return self.environment.state == "open"

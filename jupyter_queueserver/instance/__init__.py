@@ -1,0 +1,23 @@
+"""Where an instance lives on disk, how to reach it, and which process is which.
+
+An instance is a data directory.  This room knows paths and process identities; it knows nothing of the queue.
+"""
+
+from .paths import Instance, find_instance, write_private
+from .process import Identity, ProcessWatch, boot_id, identity_of, is_alive
+from .runtime import Runtime, read_runtime, remove_runtime, write_runtime
+
+__all__ = [
+    "Identity",
+    "Instance",
+    "ProcessWatch",
+    "Runtime",
+    "boot_id",
+    "find_instance",
+    "identity_of",
+    "is_alive",
+    "read_runtime",
+    "remove_runtime",
+    "write_private",
+    "write_runtime",
+]

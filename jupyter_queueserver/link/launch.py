@@ -1,0 +1,169 @@
+"""Starts the worker's process and watches over its life: independent of its parent, seen when it dies, killed as a group.
+
+Knows processes and files; says nothing to the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ..instance import Identity, Instance, ProcessWatch, boot_id, identity_of, is_alive, write_private
+from .environment import EnvironmentRecord, write_environment
+from .errors import NotAdoptable
+from .wire import ConnectionInfo
+
+ENDED = "The worker process ended."
+#: File in the environment's directory where the worker says who it is, should its launcher die before it could.
+IDENTITY_FILE = "identity.json"
+
+
+def exit_sentence(returncode: int) -> str:
+    """Say how a child ended; ``returncode`` as `subprocess` gives it (negative: signal)."""
+    if returncode >= 0:
+        return f"The worker process ended with exit code {returncode}."
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = "unknown"
+    return f"The worker process was killed by signal {-returncode} ({name})."
+
+
+class WorkerProcess:
+    """The worker's process, a child of ours or not.
+
+    Parameters
+    ----------
+    identity
+        Who it is.
+    watch
+        Opened before the identity was checked.
+    child
+        Our child; None when the worker was adopted.
+    """
+
+    def __init__(self, identity: Identity, watch: ProcessWatch, child: subprocess.Popen[bytes] | None) -> None:
+        self.identity = identity
+        self._watch = watch
+        self._child = child
+        self.died: asyncio.Task[str] = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> str:
+        try:
+            await self._watch.wait()
+        finally:
+            if self._child is not None:
+                self._child.poll()
+        if self._child is None:
+            return ENDED
+        return exit_sentence(self._child.wait())
+
+    async def kill(self) -> str:
+        """SIGKILL to the process and its group; returns the reason of `died` when it is gone."""
+        if not self._watch.is_dead():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.identity.pid, signal.SIGKILL)
+        return await asyncio.shield(self.died)
+
+    async def close(self) -> None:
+        """Stop watching; the process goes on."""
+        self.died.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.died
+        self._watch.close()
+        if self._child is not None and self._child.returncode is None:
+            # It is meant to outlive us: not a forgotten child, so no ResourceWarning.
+            self._child.returncode = 0
+
+
+def write_connection_file(instance: Instance, record: EnvironmentRecord) -> ConnectionInfo:
+    """Choose the socket paths and the key, and write them for the worker and for attached consoles."""
+    info = ConnectionInfo(
+        ip=str(instance.sockets / f"k{record.environment_id[-8:]}"), key=secrets.token_hex(32)
+    )
+    write_private(Path(record.connection_file), msgspec.json.encode(info))
+    return info
+
+
+def read_connection_file(record: EnvironmentRecord) -> ConnectionInfo:
+    """Raises ``OSError`` or ``ValueError`` when it is not there or not readable."""
+    return msgspec.json.decode(Path(record.connection_file).read_bytes(), type=ConnectionInfo)
+
+
+def remove_sockets(info: ConnectionInfo) -> None:
+    """Delete the socket files that a killed worker left behind."""
+    for name in info.socket_files():
+        Path(name).unlink(missing_ok=True)
+
+
+def find_process(record: EnvironmentRecord) -> tuple[Identity, ProcessWatch]:
+    """Open the watch first, then check that it is the recorded process; raises `NotAdoptable`."""
+    known = record.identity or _own_word(record)
+    if known is None:
+        raise NotAdoptable("The worker was recorded but its launch was not finished.", alive=True)
+    if known.boot_id != boot_id():
+        raise NotAdoptable("The machine was restarted since the worker was launched.")
+    if known.namespace != identity_of().namespace:
+        raise NotAdoptable("The worker was launched in another container.", alive=True)
+    watch = ProcessWatch(known.pid)
+    if watch.is_dead() or not is_alive(known):
+        watch.close()
+        raise NotAdoptable(ENDED)
+    return known, watch
+
+
+def _own_word(record: EnvironmentRecord) -> Identity | None:
+    try:
+        return msgspec.json.decode((Path(record.directory) / IDENTITY_FILE).read_bytes(), type=Identity)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def launch_process(
+    instance: Instance, record: EnvironmentRecord, python: str = sys.executable
+) -> tuple[EnvironmentRecord, subprocess.Popen[bytes]]:
+    """Start the worker in a session of its own; returns the record with its identity, as written to the disk.
+
+    Raises ``OSError`` when the program cannot be started; the record is then left for the caller to remove.
+    """
+    directory = Path(record.directory)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    record.reports.mkdir(mode=0o700, exist_ok=True)
+    write_connection_file(instance, record)
+    write_environment(instance, record)
+    command = [
+        python,
+        "-m",
+        "jupyter_queueserver.worker",
+        "--environment-file",
+        str(instance.environment_file),
+    ]
+    with record.console.open("ab") as console:
+        record.console.chmod(0o600)
+        child = subprocess.Popen(  # noqa: S603 - a fixed program, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+            cwd=directory,
+            env=_environment_variables(),
+        )
+    with contextlib.suppress(ProcessLookupError):
+        record = msgspec.structs.replace(record, identity=identity_of(child.pid))
+        write_environment(instance, record)
+    return record, child
+
+
+def _environment_variables() -> dict[str, str]:
+    """The worker must not take itself for somebody's managed kernel, and must not die with its parent."""
+    unwanted = ("JPY_PARENT_PID", "JPY_INTERRUPT_EVENT", "JPY_SESSION_NAME", "PYTEST_CURRENT_TEST")
+    return {name: value for name, value in os.environ.items() if name not in unwanted}

@@ -1,0 +1,184 @@
+"""The messages of the control channel, typed, as both sides read them.
+
+One Jupyter message type each way (`REQUEST_TYPE`, `REPLY_TYPE`); the content of a request is one of the structs below, with
+its name in the key ``request``.  Nothing here sends or decides anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+#: Version of this conversation; a worker also serves managers that speak `OLDEST_PROTOCOL`.
+PROTOCOL = 1
+OLDEST_PROTOCOL = 1
+
+REQUEST_TYPE = "queueserver_request"
+REPLY_TYPE = "queueserver_reply"
+
+Phase = Literal["loading", "open", "failed", "closing"]
+Command = Literal["resume", "stop", "abort", "halt"]
+ItemFate = Literal["accepted", "taken", "ended", "withdrawn"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="request", forbid_unknown_fields=True):
+    """Base of all requests.
+
+    Attributes
+    ----------
+    environment_id
+        The environment that is meant; a worker of another one refuses.
+    fence
+        Number of the manager's lease; an older one than the worker has seen is refused, a higher one is remembered.
+    """
+
+    environment_id: str
+    fence: int
+
+
+class Hello(Request, tag="hello", frozen=True, kw_only=True):
+    """Comes first: makes the sending Jupyter session that of the manager; answered by `Facts`."""
+
+    nonce: str
+    protocol: int = PROTOCOL
+
+
+class Allowed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an item may use.
+
+    Attributes
+    ----------
+    group
+        The item's user group.
+    permissions
+        All user group permissions as JSON text, as the manager has them at this moment; None: everything that exists is allowed.
+    """
+
+    group: str = ""
+    permissions: str | None = None
+
+
+class Start(Request, tag="start", frozen=True, kw_only=True):
+    """Run this item once; answered by `StartReply` as soon as it is accepted.
+
+    ``item_text`` is the item as JSON text (Python's dialect).
+    """
+
+    item_uid: str
+    item_text: str
+    allowed: Allowed = Allowed()
+
+
+class Withdraw(Request, tag="withdraw", frozen=True, kw_only=True):
+    """Take an accepted item back; refused once it is taken."""
+
+    item_uid: str
+
+
+class Pause(Request, tag="pause", frozen=True, kw_only=True):
+    """Ask the RunEngine to pause; ``deferred``: only at the next checkpoint."""
+
+    deferred: bool = False
+
+
+class Continue(Request, tag="continue", frozen=True, kw_only=True):
+    """What to do with the paused plan."""
+
+    command: Command
+
+
+class Ack(Request, tag="ack", frozen=True, kw_only=True):
+    """All reports up to ``n`` are applied and may be deleted."""
+
+    n: int
+
+
+class Close(Request, tag="close", frozen=True, kw_only=True):
+    """End in order; refused unless idle."""
+
+
+class Status(Request, tag="status", frozen=True, kw_only=True):
+    """Answered by `Facts`."""
+
+
+AnyRequest = Hello | Start | Withdraw | Pause | Continue | Ack | Close | Status
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker knows of itself at this moment.
+
+    Attributes
+    ----------
+    pid
+        Its process id.
+    nonce
+        The nonce of its environment.
+    protocol
+        The highest version that it speaks.
+    phase
+        ``loading`` the startup code, ``open``, ``failed`` to load, ``closing``.
+    engine
+        State of the RunEngine; None if there is none (yet).
+    running
+        uid of the item that was taken and has not ended (it may be paused); None if there is none.
+    accepted
+        uid of the item that is accepted and not yet taken; None if there is none.
+    last_report
+        Number of the last report; 0 if there is none yet.
+    cell_running
+        Whether a cell of an attached console holds the kernel.
+    """
+
+    pid: int
+    nonce: str
+    protocol: int
+    phase: Phase
+    engine: str | None = None
+    running: str | None = None
+    accepted: str | None = None
+    last_report: int = 0
+    cell_running: bool = False
+
+
+class StartReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Start`.
+
+    Attributes
+    ----------
+    accepted
+        True: this request made the worker accept it.  False: the worker had seen this uid before and did nothing.
+    fate
+        What has become of the item so far.
+    """
+
+    accepted: bool
+    fate: ItemFate
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker did not do it; nothing changed.
+
+    Codes: ``malformed_request``, ``not_manager``, ``wrong_environment``, ``wrong_nonce``, ``wrong_protocol``, ``older_fence``,
+    ``not_open``, ``busy``, ``kernel_busy``, ``not_running``, ``not_paused``, ``command_pending``, ``already_taken``,
+    ``unknown_item``, ``engine_refused``, ``internal_error``.
+    """
+
+    code: str
+    msg: str
+
+
+def to_content(value: msgspec.Struct) -> dict[str, Any]:
+    """Plain objects for a message's content."""
+    return msgspec.to_builtins(value)
+
+
+def request_from_content(content: Any) -> AnyRequest:
+    """Read a request; raises ``ValueError`` with a sentence if it is none."""
+    return msgspec.convert(content, AnyRequest)
+
+
+def reply_content(value: msgspec.Struct | None) -> dict[str, Any]:
+    """Content of a reply: ``ok`` and the fields of the answer or the refusal."""
+    fields = {} if value is None else msgspec.to_builtins(value)
+    return {"ok": not isinstance(value, Refusal), **fields}

@@ -1,0 +1,57 @@
+"""The manager's process: ``python -m jupyter_queueserver.manager --settings FILE``, started by the watchdog."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from ..core.errors import QueueServerError
+from ..storage import open_store
+from .heartbeat import Heartbeat
+from .service import Service
+from .settings import Settings, SettingsError, read_settings
+
+#: Exit status that tells the watchdog not to try again.
+REFUSED = 3
+
+_LEVELS = {"VERBOSE": logging.DEBUG, "NORMAL": logging.INFO, "QUIET": logging.WARNING, "SILENT": logging.CRITICAL}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the manager; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="jupyter_queueserver.manager", allow_abbrev=False)
+    parser.add_argument("--settings", required=True)
+    try:
+        settings = read_settings(parser.parse_args(argv).settings)
+    except SettingsError as err:
+        print(err, file=sys.stderr)
+        return REFUSED
+    logging.basicConfig(
+        level=_LEVELS[settings.log_level],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    try:
+        service = Service(settings, open_store(settings.store, settings.instance.store, settings.instance.lease))
+        return await service.run()
+    except (QueueServerError, OSError) as err:
+        return _refuse(settings, str(err))
+
+
+def _refuse(settings: Settings, reason: str) -> int:
+    """Say why this manager cannot start, where the watchdog and people read it."""
+    logging.getLogger(__name__).critical("The manager cannot start: %s", reason)
+    heartbeat = Heartbeat(settings.instance, revive=False)
+    heartbeat.failed(reason)
+    heartbeat.close()
+    return REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

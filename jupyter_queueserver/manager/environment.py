@@ -1,0 +1,390 @@
+"""The manager's hands at the worker: carries out effects, brings reports in, sees the worker die, finds it again.
+
+Everything that is lost with this process is found again by `Environment.recover`.  It decides nothing: what a report or a
+death means is the matter of the core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..core import effects
+from ..core.decision import Step
+from ..core.errors import QueueServerError, ServiceError, WorkerRefused
+from ..core.items import Item
+from ..core.reports import AnyReport, WorkerLost
+from ..core.rules import environment as environment_rules
+from ..core.rules import execution as execution_rules
+from ..core.rules.execution import end_running
+from ..core.rules.recovery import worker_adopted
+from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports
+from ..documents.deaths import mark_dead
+from ..instance import Instance
+from ..link.bell import CONSOLE, REPORTS, BellListener
+from ..link.environment import (
+    EnvironmentRecord,
+    StartupSource,
+    new_record,
+    prune_environments,
+    read_environment,
+    remove_environment,
+)
+from ..link.errors import NotAdoptable, WorkerUnreachable
+from ..link.messages import Allowed
+from ..link.spool import SpoolReader
+from ..link.worker import WorkerLink
+from .settings import Settings
+from .writer import Writer
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two looks for what a lost ring would have told.
+_LOOK = 5.0
+#: Seconds that an orderly closing may take before the worker is killed.
+_CLOSING = 20.0
+#: Seconds between two attempts at a worker or store that does not answer.
+_RETRY = 0.5
+#: Reports after which the worker is told that it may forget them.
+_ACK_EVERY = 500
+
+
+class Environment:
+    """The one environment of an instance.
+
+    Parameters
+    ----------
+    fence
+        Number of this manager's lease.
+    on_console
+        Called when there may be new console text.
+    on_opened
+        Called when a worker was launched or adopted: the relay should run.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        settings: Settings,
+        fence: int,
+        *,
+        on_console: Callable[[], None],
+        on_opened: Callable[[], None],
+    ) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._fence = fence
+        self._on_console = on_console
+        self._on_opened = on_opened
+        self.link: WorkerLink | None = None
+        self.writer: Writer
+        self._rung = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ending: set[str] = set()
+        self._acknowledged = 0
+        self._recovered = asyncio.Event()
+
+    # -- effects -------------------------------------------------------------------------------
+
+    def act(self, effect: effects.AnyEffect) -> asyncio.Task[None]:
+        """Start carrying out an effect; the task ends with the worker's answer."""
+        return self._spawn(_ACTIONS[type(effect)](self, effect))
+
+    async def _open(self, effect: effects.OpenEnvironment) -> None:
+        startup = self._settings
+        record = new_record(
+            self._instance,
+            StartupSource(kind=startup.startup_kind, value=startup.startup, ipython_dir=startup.ipython_dir),
+            keep_re=startup.keep_re,
+            device_max_depth=startup.device_max_depth,
+            ignore_invalid_plans=startup.ignore_invalid_plans,
+        )
+        record = msgspec.structs.replace(record, **_named(self._instance, effect.environment_id))
+        try:
+            prune_environments(self._instance)
+            link = await WorkerLink.launch(self._instance, record)
+        except OSError as err:
+            await self._lost(effect.environment_id, f"The worker could not be started: {err}")
+            return
+        self._attach(link)
+        with contextlib.suppress(WorkerUnreachable, WorkerRefused):
+            await link.hello(self._fence)
+
+    async def _close(self, effect: effects.CloseEnvironment) -> None:
+        link = self.link
+        if link is None:
+            return
+        try:
+            await link.close(self._fence)
+        except WorkerRefused:
+            await self._submit(environment_rules.close_failed)
+            raise
+        except WorkerUnreachable:
+            _log.warning("The worker does not answer; it is killed.")
+            await link.kill()
+            return
+        done, _ = await asyncio.wait({link.died}, timeout=_CLOSING)
+        if not done:
+            _log.warning("The worker has not ended %s s after it was asked to; it is killed.", _CLOSING)
+            await link.kill()
+
+    async def _destroy(self, effect: effects.DestroyEnvironment) -> None:
+        if self.link is not None:
+            await self.link.kill()
+
+    async def _start(self, effect: effects.StartItem) -> None:
+        item = effect.item
+        while self.link is not None and self._is_running(item):
+            try:
+                await self.link.start(item, self._fence, self._allowed(item))
+            except WorkerUnreachable as err:
+                _log.warning("Item %s could not be handed over yet: %s", item.item_uid, err.msg)
+                await asyncio.sleep(_RETRY)
+                continue
+            except WorkerRefused as err:
+                await self._submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
+            return
+
+    def _is_running(self, item: Item) -> bool:
+        running = self.writer.state.running
+        return running is not None and running.item_uid == item.item_uid
+
+    def _allowed(self, item: Item) -> Allowed:
+        catalogue = self.writer.state.catalogue
+        try:
+            plans, devices = catalogue.allowed_names(item.user_group)
+        except QueueServerError:
+            return Allowed(plans=(), devices=())
+        return Allowed(plans=plans, devices=devices)
+
+    async def _pause(self, effect: effects.PauseEngine) -> None:
+        try:
+            await self._required().pause(effect.deferred, self._fence)
+        except (WorkerRefused, ServiceError):
+            await self._submit(execution_rules.pause_failed)
+            raise
+
+    async def _continue(self, effect: effects.ContinueEngine) -> None:
+        try:
+            await self._required().continue_(effect.command, self._fence)
+        except WorkerRefused:
+            await self._submit(execution_rules.continue_failed)
+            raise
+
+    def _required(self) -> WorkerLink:
+        if self.link is None:
+            raise WorkerUnreachable("There is no worker.")
+        return self.link
+
+    # -- reports -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover, then bring reports in, until cancelled."""
+        bell = BellListener(self._instance.manager_bell, self._ring)
+        try:
+            await self.recover()
+            while True:
+                self._rung.clear()
+                await self._bring_reports()
+                self._on_console()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._rung.wait(), _LOOK)
+        finally:
+            bell.close()
+
+    def _ring(self, rung: set[bytes]) -> None:
+        if REPORTS in rung:
+            self._rung.set()
+        if CONSOLE in rung:
+            self._on_console()
+
+    async def _bring_reports(self) -> None:
+        if self.link is not None and self.link.environment_id not in self._ending:
+            await self._apply(self.link.environment_id, self.link.reports_since)
+            await self._acknowledge(self.link)
+
+    async def _apply(
+        self, environment_id: str, since: Callable[[int], list[tuple[int, Any]]]
+    ) -> None:
+        """Apply all reports of an environment that are not part of the state yet; waits for a store that is away."""
+        while True:
+            environment = self.writer.state.environment
+            if environment.environment_id != environment_id:
+                return
+            reports: list[tuple[int, AnyReport]] = since(environment.reports_applied)
+            if not reports:
+                return
+            durable = not all(isinstance(report, REPLAYABLE) for _, report in reports)
+            rule = functools.partial(apply_reports, environment_id=environment_id, reports=reports)
+            await self._submit(rule, durable=durable)
+
+    async def _submit(self, rule: Callable[[Step], Any], *, durable: bool = True) -> None:
+        """Submit what cannot be refused: try again until the store takes it."""
+        while True:
+            try:
+                await self.writer.submit(rule, durable=durable)
+            except ServiceError as err:
+                _log.error("A report waits for the store: %s", err.msg)
+                await asyncio.sleep(_RETRY)
+            else:
+                return
+
+    async def _acknowledge(self, link: WorkerLink) -> None:
+        applied = self.writer.state.environment.reports_applied
+        if applied - self._acknowledged >= _ACK_EVERY:
+            self._acknowledged = applied
+            with contextlib.suppress(WorkerRefused, WorkerUnreachable):
+                await link.ack(applied)
+
+    # -- life and death ------------------------------------------------------------------------
+
+    def _attach(self, link: WorkerLink) -> None:
+        self.link = link
+        self._acknowledged = 0
+        self._spawn(self._await_death(link))
+        self._on_opened()
+        self._rung.set()
+
+    async def _await_death(self, link: WorkerLink) -> None:
+        reason = await asyncio.shield(link.died)
+        self._ending.add(link.environment_id)
+        await self._apply(link.environment_id, link.reports_since)
+        self._on_console()
+        await self._bury(link.record, reason)
+        await self._lost(link.environment_id, reason, attached=link)
+
+    async def _bury(self, record: EnvironmentRecord, reason: str) -> None:
+        """Tell the relay, and take away what only a living worker may have."""
+        while True:
+            try:
+                mark_dead(self._instance.journal, record.environment_id, reason, time.time())
+            except OSError as err:
+                _log.error("The worker's death could not be marked in the journal: %s", err)
+                await asyncio.sleep(_RETRY)
+            else:
+                break
+        current = read_environment(self._instance)
+        if current is not None and current.environment_id == record.environment_id:
+            remove_environment(self._instance)
+
+    async def _lost(
+        self, environment_id: str, reason: str, *, attached: WorkerLink | None = None, spool_lost: bool = False
+    ) -> None:
+        if attached is not None:
+            await attached.detach()
+            if self.link is attached:
+                self.link = None
+        report = WorkerLost(time=time.time(), reason=reason, spool_lost=spool_lost)
+
+        def rule(step: Step) -> None:
+            if step.state.environment.environment_id == environment_id:
+                apply_report(report, step)
+
+        await self._submit(rule)
+
+    async def recover(self) -> None:
+        """Find the worker that an earlier manager left, or learn what became of it."""
+        known = self.writer.state.environment
+        while True:
+            record = read_environment(self._instance)
+            if record is None:
+                break
+            try:
+                link = await WorkerLink.adopt(self._instance, self._fence)
+            except NotAdoptable as err:
+                if not err.alive:
+                    await self._apply(record.environment_id, SpoolReader(record.reports).since)
+                    await self._bury(record, err.reason)
+                    await self._declare_lost(err.reason)
+                    return
+                _log.warning("The worker cannot be adopted yet: %s", err.reason)
+                await asyncio.sleep(_RETRY)
+                continue
+            if record.environment_id != known.environment_id:
+                _log.warning("A worker of an environment that is not on record is ended.")
+                await link.kill()
+                await self._bury(record, "The environment is not on record.")
+                await link.detach()
+                break
+            self._attach(link)
+            await self._bring_reports()
+            await self._submit(worker_adopted)
+            return
+        if known.state != "closed" and known.environment_id is not None:
+            await self._apply(known.environment_id, SpoolReader(self._reports_of(known.environment_id)).since)
+            await self._declare_lost("The worker is gone; it was not recorded any more.")
+
+    def _reports_of(self, environment_id: str) -> Any:
+        return self._instance.environment_dir(environment_id) / "reports"
+
+    async def _declare_lost(self, reason: str) -> None:
+        environment = self.writer.state.environment
+        if environment.state == "closed" or environment.environment_id is None:
+            return
+        spool_lost = not self._reports_of(environment.environment_id).is_dir()
+        await self._lost(environment.environment_id, reason, spool_lost=spool_lost)
+
+    async def end(self) -> None:
+        """End the worker because the manager ends: in order if it is idle, else by force."""
+        link = self.link
+        if link is None:
+            return
+        with contextlib.suppress(WorkerRefused, WorkerUnreachable):
+            await link.close(self._fence)
+            await asyncio.wait({link.died}, timeout=5.0)
+        if not link.died.done():
+            await link.kill()
+        while self.link is not None:
+            await asyncio.sleep(0.01)
+
+    async def detach(self) -> None:
+        """Let go of the worker; it goes on."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.link is not None:
+            await self.link.detach()
+            self.link = None
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (err := task.exception()) is not None:
+            level = logging.INFO if isinstance(err, QueueServerError) else logging.ERROR
+            _log.log(level, "The worker was not moved: %s", err, exc_info=None if level == logging.INFO else err)
+
+
+_ACTIONS: dict[type, Callable[[Environment, Any], Any]] = {
+    effects.OpenEnvironment: Environment._open,
+    effects.CloseEnvironment: Environment._close,
+    effects.DestroyEnvironment: Environment._destroy,
+    effects.StartItem: Environment._start,
+    effects.PauseEngine: Environment._pause,
+    effects.ContinueEngine: Environment._continue,
+}
+
+def _end_refused(step: Step, item_uid: str, msg: str) -> None:
+    running = step.state.running
+    if running is not None and running.item_uid == item_uid:
+        end_running(step, ending="refused", exit_status="failed", run_uids=(), scan_ids=(), msg=msg)
+
+
+def _named(instance: Instance, environment_id: str) -> dict[str, str]:
+    directory = instance.environment_dir(environment_id)
+    return {
+        "environment_id": environment_id,
+        "directory": str(directory),
+        "connection_file": str(directory / "kernel.json"),
+    }

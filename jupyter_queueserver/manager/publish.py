@@ -1,0 +1,69 @@
+"""The info socket of the interface: status and console text for existing clients, by publish/subscribe."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+import zmq.asyncio
+
+from .replies import Encoding, encode
+
+#: Seconds after which the status is published again though nothing changed.
+_PERIOD = 1.0
+
+
+class InfoSocket:
+    """A PUB socket with the two topics of the interface, ``QS_Info`` and ``QS_Console``.
+
+    Parameters
+    ----------
+    address
+        0MQ address to bind.
+    status
+        Gives the status dictionary.
+    """
+
+    def __init__(
+        self,
+        context: zmq.asyncio.Context,
+        address: str,
+        status: Callable[[], dict[str, Any]],
+        encoding: Encoding = "json",
+    ) -> None:
+        self._status = status
+        self._encoding: Encoding = encoding
+        self._changed = asyncio.Event()
+        self._socket = context.socket(zmq.PUB)
+        self._socket.set(zmq.LINGER, 200)
+        self._socket.bind(address)
+        self.address = self._socket.get(zmq.LAST_ENDPOINT).decode().rstrip("\x00")
+
+    async def run(self) -> None:
+        """Publish the status at each change and once a second, until cancelled."""
+        while True:
+            self._changed.clear()
+            self._publish(b"QS_Info", {"status": self._status()})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _PERIOD)
+
+    def status_changed(self) -> None:
+        """Publish the status soon."""
+        self._changed.set()
+
+    def console(self, text: str) -> None:
+        """Publish console text."""
+        self._publish(b"QS_Console", text)
+
+    def _publish(self, topic: bytes, message: Any) -> None:
+        payload = encode({"time": time.time(), "msg": message}, self._encoding)
+        with contextlib.suppress(zmq.ZMQError):
+            zmq.Socket.send_multipart(self._socket, [topic, payload], zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

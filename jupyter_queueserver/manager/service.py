@@ -1,0 +1,309 @@
+"""The manager's process, put together: store, writer, sockets, environment, relay, heartbeat.
+
+Composition and order of starting and ending only; every decision is the core's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from typing import Any
+
+import zmq.asyncio
+
+from .. import __version__
+from ..api import Context
+from ..core import effects
+from ..core.catalogue import Catalogue
+from ..core.changes import AnyChange, PermissionsSet, apply, begin_life
+from ..core.permissions import Permissions
+from ..core.state import State
+from ..core.status import manager_state
+from ..instance import Runtime, identity_of, remove_runtime, write_runtime
+from ..storage import Owner, Store
+from .console import Console
+from .control import ControlSocket
+from .environment import Environment
+from .events import EventStream
+from .heartbeat import Heartbeat
+from .permissions import load_permissions
+from .publish import InfoSocket
+from .relay import LiveDocuments, Relay
+from .replies import Answerer, local_time
+from .settings import Settings
+from .writer import Writer, new_uid
+
+_log = logging.getLogger(__name__)
+
+#: Exit statuses as the watchdog reads them.
+ENDED, FENCE_LOST = 0, 4
+
+
+class Service:
+    """A running manager.
+
+    Parameters
+    ----------
+    settings
+        What it works with.
+    store
+        Not acquired yet.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._instance = settings.instance
+        self._store = store
+        self._epoch = new_uid()
+        self._context = zmq.asyncio.Context()
+        self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._started = time.time()
+
+    async def run(self) -> int:
+        """Serve until the end; returns the exit status."""
+        fence = self._store.acquire(self._owner())
+        self._heartbeat = Heartbeat(self._instance, on_watchdog=lambda _: self._write_runtime())
+        self._build(fence, self._first_state())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._asked_to_end)
+        tasks = [asyncio.create_task(work) for work in self._work()]
+        for task in tasks:
+            task.add_done_callback(self._stopped_working)
+        self._ready = True
+        self._write_runtime()
+        self._heartbeat.ready()
+        try:
+            return await self._end
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close()
+
+    def _owner(self) -> Owner:
+        return Owner(
+            host=socket.gethostname(),
+            identity=identity_of(),
+            address=self._instance.control_address,
+            since=self._started,
+        )
+
+    def _first_state(self) -> State:
+        """Load the state, or make the first one, with the permissions of the file."""
+        permissions = load_permissions(self._settings.user_group_permissions)
+        loaded = self._store.load()
+        if loaded is None:
+            state = State(catalogue=Catalogue({}, {}, permissions or Permissions.default()))
+        else:
+            state = begin_life(loaded)
+        if permissions is not None:
+            state = self._with_permissions(state, permissions, stored=loaded is not None)
+        return state
+
+    def _with_permissions(self, state: State, permissions: Permissions, *, stored: bool) -> State:
+        wire = permissions.to_wire()
+        if stored and wire == state.catalogue.permissions.to_wire():
+            return state
+        change = PermissionsSet(permissions=wire)
+        after = apply(state, change, self._started)
+        self._store.commit([change], after)
+        return begin_life(after)
+
+    def _build(self, fence: int, state: State) -> None:
+        settings, instance = self._settings, self._instance
+        self._ready = False
+        self._environment = Environment(
+            instance, settings, fence, on_console=self._look_at_console, on_opened=self._environment_opened
+        )
+        self._writer = Writer(self._store, state, self, self._act, self._fence_lost)
+        self._environment.writer = self._writer
+        self._answerer = Answerer(self._writer, self._reading_context)
+        self._console = Console(self._tell_console)
+        self._control = ControlSocket(self._context, instance.control_address, self._answerer)
+        self._events = EventStream(
+            self._context,
+            instance.events_address,
+            self._epoch,
+            state=lambda: self._writer.state,
+            status=self._answerer.status_text,
+            console=self._console.tail,
+        )
+        self._live = LiveDocuments(
+            self._context, instance.documents_address, lambda text: self._events.tell_text("documents", text)
+        )
+        self._relay = Relay(instance, settings, lambda: self._environment.link is not None)
+        self._build_tcp()
+
+    def _build_tcp(self) -> None:
+        settings = self._settings
+        self._tcp: ControlSocket | None = None
+        self._info: InfoSocket | None = None
+        if settings.zmq_control_addr:
+            self._tcp = ControlSocket(
+                self._context,
+                settings.zmq_control_addr,
+                self._answerer,
+                encoding=settings.zmq_encoding,
+                private_key=settings.zmq_private_key,
+            )
+        if settings.zmq_info_addr and settings.zmq_publish_console:
+            self._info = InfoSocket(
+                self._context, settings.zmq_info_addr, self._answerer.status, settings.zmq_encoding
+            )
+
+    def _work(self) -> list[Any]:
+        work = [
+            self._writer.run(),
+            self._control.run(),
+            self._events.run(),
+            self._live.run(),
+            self._relay.run(),
+            self._heartbeat.run(),
+            self._environment.run(),
+        ]
+        if self._tcp:
+            work.append(self._tcp.run())
+        if self._info:
+            work.append(self._info.run())
+        return work
+
+    def _write_runtime(self) -> None:
+        if not self._ready:
+            return
+        write_runtime(
+            self._instance,
+            Runtime(
+                epoch=self._epoch,
+                manager=identity_of(),
+                watchdog=self._heartbeat.watchdog,
+                control_address=self._instance.control_address,
+                events_address=self._instance.events_address,
+                tcp_address=self._tcp.address if self._tcp else None,
+                info_address=self._info.address if self._info else None,
+                public_key=_public_key(self._settings.zmq_private_key),
+                version=__version__,
+                started=self._started,
+            ),
+        )
+
+    def _reading_context(self) -> Context:
+        link = self._environment.link
+        return Context(
+            epoch=self._epoch,
+            version=__version__,
+            local_time=local_time,
+            kernel="shown" if self._settings.use_ipython_kernel else "hidden",
+            connection=link.connection_info if link is not None else {},
+        )
+
+    # -- what others tell ----------------------------------------------------------------------
+
+    def publish(self, changes: list[AnyChange], first_seq: int, state: State) -> None:
+        """Send committed changes to everybody who listens."""
+        self._events.publish(changes, first_seq, state)
+        if self._info is not None:
+            self._info.status_changed()
+
+    def _tell_console(self, message: dict[str, Any]) -> None:
+        self._events.tell("console", message)
+        if self._info is not None:
+            self._info.console(message["text"])
+
+    def _look_at_console(self) -> None:
+        self._console.look()
+
+    def _environment_opened(self) -> None:
+        link = self._environment.link
+        if link is not None:
+            self._console.follow(link.environment_id, link.console, from_end=link.adopted)
+        self._relay.need()
+
+    def _act(self, effect: effects.AnyEffect) -> asyncio.Task[None]:
+        if isinstance(effect, effects.StopManager):
+            return asyncio.create_task(self._stop())
+        if isinstance(effect, effects.KillManager):
+            _log.warning("The manager's loop is blocked on request, to test the watchdog.")
+            while True:
+                time.sleep(3600)
+        return self._environment.act(effect)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def _asked_to_end(self) -> None:
+        state = self._writer.state
+        current = manager_state(state)
+        if state.running is None and current not in ("closing_environment", "destroying_environment"):
+            self._heartbeat.ending()
+            self._end_task = asyncio.create_task(self._stop())
+            return
+        self._heartbeat.busy(describe_work(state))
+
+    async def _stop(self) -> None:
+        """End everything that belongs to this manager, on a wish."""
+        self._heartbeat.ending()
+        self._instance.stopped_mark.touch(mode=0o600)
+        await asyncio.sleep(0.02)  # the answer to who asked for it goes out first
+        await self._environment.end()
+        await self._relay.end()
+        self._finish(ENDED)
+
+    def _fence_lost(self) -> None:
+        _log.error("Another manager has taken over the store; this one ends.")
+        self._finish(FENCE_LOST)
+
+    def _stopped_working(self, task: asyncio.Task[Any]) -> None:
+        """A part that ends by itself is a fault: the manager ends, and the watchdog starts another."""
+        if task.cancelled() or self._end.done():
+            return
+        _log.critical("A part of the manager stopped.", exc_info=task.exception())
+        self._finish(5)
+
+    def _finish(self, status: int) -> None:
+        if not self._end.done():
+            self._end.set_result(status)
+
+    async def _close(self) -> None:
+        status = self._end.result() if self._end.done() else 5
+        if status == ENDED:
+            remove_runtime(self._instance)
+        await self._environment.detach()
+        self._relay.leave()
+        await self._control.close()
+        if self._tcp is not None:
+            await self._tcp.close()
+        await self._events.close("The manager ends.")
+        self._live.close()
+        if self._info is not None:
+            self._info.close()
+        self._heartbeat.close()
+        self._writer.close()
+        self._context.destroy(linger=200)
+        if status == ENDED:
+            self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        for name in ("control", "events", "documents.ipc"):
+            (self._instance.sockets / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._instance.sockets.rmdir()
+
+
+def describe_work(state: State) -> str:
+    """Say what is going on, as part of a sentence."""
+    if state.running is None:
+        return f"the manager is in state '{manager_state(state)}'"
+    doing = "paused" if state.execution.state == "paused" else "running"
+    return f"plan '{state.running.name}' (uid {state.running.item_uid}) is {doing}"
+
+
+def _public_key(private_key: str | None) -> str | None:
+    if private_key is None:
+        return None
+    import zmq
+
+    return zmq.curve_public(private_key.encode()).decode()

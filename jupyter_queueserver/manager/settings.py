@@ -1,0 +1,140 @@
+"""Every option of a manager that matters to it, typed, and the file by which the watchdog hands them over.
+
+Made from the command line by `options.py`, kept as ``settings.json`` in the data directory so that a
+manager or watchdog that is started again by the other one works with the same values.  This module must
+not parse command lines, open sockets or start anything, and it must stay cheap to import: the watchdog does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from ..instance.paths import Instance, write_private
+
+StartupKind = Literal["dir", "module", "script", "profile"]
+LogLevel = Literal["VERBOSE", "NORMAL", "QUIET", "SILENT"]
+
+
+class SettingsError(Exception):
+    """Options or a settings file that cannot be used; the text is a sentence for the user."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):
+    """The options of one manager.  All paths are absolute.
+
+    Attributes
+    ----------
+    data_dir
+        Data directory of the instance.
+    zmq_control_addr
+        0MQ address of the control socket for existing clients; None: only the private Unix socket of the
+        instance.
+        A port of 0 or ``*`` means any free port.
+    zmq_info_addr
+        0MQ address where console text and status are published for existing clients; None: not published
+        by TCP.
+    zmq_publish_console
+        Whether console text is published at ``zmq_info_addr``.
+    zmq_encoding
+        Encoding that existing clients must use at ``zmq_control_addr``.
+    zmq_private_key
+        CurveZMQ private key (Z85, 40 characters) of the TCP sockets; None: not encrypted.
+    allow_remote
+        Whether TCP addresses other than loopback are allowed without a private key.
+    startup_kind, startup
+        What the worker executes: a directory, an importable module, a script, or an IPython profile's name.
+    ipython_dir
+        Root of IPython profiles; None: IPython's own default.
+    user_group_permissions
+        YAML file with the permissions of user groups.  It need not exist.
+    existing_plans_devices
+        YAML file with plans and devices known before an environment is opened; None: no such file is kept.
+    ignore_invalid_plans
+        Whether plans that cannot be described are left out instead of failing the environment.
+    device_max_depth
+        Levels of sub-devices that are described; 0: all.
+    keep_re
+        Accepted for existing scripts; an ``RE`` made by the startup code is always kept.
+    use_ipython_kernel
+        What existing clients are told of the worker; the worker itself is an IPython kernel in any case.
+    console_output
+        Whether `start-re-manager` prints the manager's log while it is in the foreground.
+    log_level
+        How much the manager logs.
+    manager_console
+        Whether the manager's own log lines are part of the console text that clients see.
+    saver
+        ``auto``: documents go to the Databroker that is configured or installed; ``none``: they stay in
+        the journal.
+    store
+        Where queue and history are kept; ``memory`` forgets them at the manager's end and is for tests.
+    silence_limit
+        Seconds without a heartbeat after which the watchdog kills the manager and starts another.
+    use_pidfd
+        Whether deaths are seen through pidfd where the system has it; else by looking every 0.2 s.
+    manager_program
+        Python file started instead of ``-m jupyter_queueserver.manager``; None: the manager.  For tests.
+    """
+
+    data_dir: str
+    zmq_control_addr: str | None = None
+    zmq_info_addr: str | None = None
+    zmq_publish_console: bool = False
+    zmq_encoding: Literal["json", "msgpack"] = "json"
+    zmq_private_key: str | None = None
+    allow_remote: bool = False
+    startup_kind: StartupKind = "dir"
+    startup: str
+    ipython_dir: str | None = None
+    user_group_permissions: str
+    existing_plans_devices: str | None = None
+    ignore_invalid_plans: bool = False
+    device_max_depth: Annotated[int, msgspec.Meta(ge=0)] = 0
+    keep_re: bool = False
+    use_ipython_kernel: bool = False
+    console_output: bool = True
+    log_level: LogLevel = "NORMAL"
+    manager_console: bool = True
+    saver: Literal["auto", "none"] = "auto"
+    store: Literal["sqlite", "memory"] = "sqlite"
+    silence_limit: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    use_pidfd: bool = True
+    manager_program: str | None = None
+
+    @property
+    def instance(self) -> Instance:
+        """The instance that these options belong to."""
+        return Instance(Path(self.data_dir))
+
+    @property
+    def is_shipped_profile(self) -> bool:
+        """Whether the worker runs the simulated devices and plans that come with the package."""
+        return self.startup_kind == "dir" and self.startup == str(shipped_profile())
+
+
+def shipped_profile() -> Path:
+    """Directory of the startup code that comes with the package; found without importing it."""
+    return Path(__file__).resolve().parent.parent / "sim_profile"
+
+
+def settings_path(instance: Instance) -> Path:
+    """File in which the watchdog leaves the options for the manager."""
+    return instance.data_dir / "settings.json"
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Replace the file at once, readable for its owner only (it may hold a private key)."""
+    write_private(path, msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Read the file back; raises `SettingsError` if it is missing, broken, or has unknown keys."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Settings)
+    except OSError as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    except msgspec.MsgspecError as error:
+        raise SettingsError(f"The settings file {path} cannot be used: {error}.") from error

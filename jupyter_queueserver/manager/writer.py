@@ -1,0 +1,193 @@
+"""The one writer: takes inputs one at a time, decides, commits, then lets the world know.
+
+The order is the promise: rule, commit, the new state replaces the old, changes are published, effects start, the answer goes
+out.  If anything before the commit fails, nothing has happened.  Readers use `Writer.state` and never wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import msgspec
+
+from ..api import Call, decide
+from ..api.dispatch import prepare
+from ..core.changes import AnyChange
+from ..core.decision import Step
+from ..core.effects import AnyEffect
+from ..core.errors import QueueServerError, StoreUnavailable
+from ..core.state import State
+from ..storage import FenceLost, Store
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that a slice of a long check may take before others are served.
+_SLICE = 0.005
+
+Rule = Callable[[Step], Any]
+
+
+class Outcome(msgspec.Struct):
+    """What an input led to: the rule's own result, and the effects that were started."""
+
+    result: Any
+    effects: tuple[asyncio.Task[None], ...] = ()
+
+
+class Publisher(Protocol):
+    """Who is told about committed changes."""
+
+    def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
+        """Send changes, the first of which has that number; `state` is the state after them."""
+
+
+class _Input(msgspec.Struct):
+    rule: Rule
+    durable: bool
+    done: asyncio.Future[Outcome]
+
+
+class Writer:
+    """The only place where the state changes.
+
+    Parameters
+    ----------
+    store
+        Already acquired; used from a thread of the writer's own.
+    state
+        What was loaded.
+    publisher
+        Told after each commit.
+    act
+        Starts an effect; returns the task that ends when the worker has answered.
+    on_fence_lost
+        Called when another manager has taken the store over; this one must end.
+    clock
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        state: State,
+        publisher: Publisher,
+        act: Callable[[AnyEffect], asyncio.Task[None]],
+        on_fence_lost: Callable[[], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.state = state
+        self._store = store
+        self._publisher = publisher
+        self._act = act
+        self._on_fence_lost = on_fence_lost
+        self._clock = clock
+        self._inputs: asyncio.Queue[_Input] = asyncio.Queue()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._uncommitted: list[AnyChange] = []
+
+    async def run(self) -> None:
+        """Serve inputs until cancelled."""
+        while True:
+            entry = await self._inputs.get()
+            try:
+                outcome = await self._decide(entry.rule, entry.durable)
+            except QueueServerError as err:
+                _settle(entry.done, err)
+            except Exception as err:  # noqa: BLE001 - boundary of one input: a fault in a rule must not end the queue
+                _log.exception("An input failed by a fault of the server.")
+                _settle(entry.done, QueueServerError(f"Error: {err!r}", code="internal_error"))
+            else:
+                if not entry.done.done():
+                    entry.done.set_result(outcome)
+
+    async def submit(self, rule: Rule, *, durable: bool = True) -> Outcome:
+        """Decide an input; raises what the rule raises, or `StoreUnavailable`.
+
+        ``durable`` False: what it changes can be read again from the worker's spool, so that it is committed with the next input
+        that is durable.
+        """
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        await self._inputs.put(_Input(rule, durable, done))
+        return await done
+
+    async def call(self, call: Call) -> Outcome:
+        """Decide a call of a writing method; long checks are done in slices before its turn comes."""
+        catalogue = self.state.catalogue
+        prepared = await _sliced(call, self.state)
+
+        def rule(step: Step) -> dict[str, Any]:
+            if step.state.catalogue is catalogue:
+                return decide(call, step, prepared)
+            return decide(call, step, _at_once(call, step.state))  # the lists changed meanwhile
+
+        return await self.submit(rule)
+
+    async def _decide(self, rule: Rule, durable: bool) -> Outcome:
+        step = Step(self.state, self._clock(), new_uid)
+        result = rule(step)
+        if step.changes:
+            await self._commit(step, durable)
+            first_seq = self.state.seq + 1
+            self.state = step.state
+            self._publisher.publish(step.changes, first_seq, step.state)
+        return Outcome(result, tuple(map(self._act, step.effects)))
+
+    async def _commit(self, step: Step, durable: bool) -> None:
+        changes = [*self._uncommitted, *step.changes]
+        if durable:
+            loop = asyncio.get_running_loop()
+            try:
+                await loop.run_in_executor(self._thread, self._store.commit, changes, step.state)
+            except FenceLost:
+                self._on_fence_lost()
+                raise
+            except QueueServerError:
+                raise
+            except Exception as err:
+                _log.exception("The store did not take a change.")
+                raise StoreUnavailable(f"The change could not be stored: {err}") from err
+            changes = []
+        self._uncommitted = changes
+
+    def close(self) -> None:
+        """Wait for the store's thread and close the store."""
+        self._thread.submit(self._store.close).result(timeout=10)
+        self._thread.shutdown()
+
+
+def new_uid() -> str:
+    """Return a fresh uid (UUID4)."""
+    return str(uuid.uuid4())
+
+
+def _settle(done: asyncio.Future[Outcome], err: QueueServerError) -> None:
+    if not done.done():
+        done.set_exception(err)
+
+
+async def _sliced(call: Call, state: State) -> Any:
+    checks = prepare(call, state, new_uid)
+    deadline = time.perf_counter() + _SLICE
+    while True:
+        try:
+            next(checks)
+        except StopIteration as end:
+            return end.value
+        if time.perf_counter() > deadline:
+            await asyncio.sleep(0)
+            deadline = time.perf_counter() + _SLICE
+
+
+def _at_once(call: Call, state: State) -> Any:
+    checks = prepare(call, state, new_uid)
+    while True:
+        try:
+            next(checks)
+        except StopIteration as end:
+            return end.value

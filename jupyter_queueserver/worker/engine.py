@@ -1,0 +1,136 @@
+"""The RunEngine of the environment: found or made, its state mirrored, its documents journaled, its runs reported.
+
+The hooks run in the RunEngine's own thread and must never raise into it.  Which item runs is told by the runner; this module
+starts no plan.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+from ..core.reports import EngineState, Report, RunClosed, RunOpened
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """What the worker knows of its RunEngine; readable from any thread without touching the RunEngine itself.
+
+    Parameters
+    ----------
+    report
+        Appends to the spool; must not raise.
+    document
+        Takes every document ``(name, doc)`` first, before anybody else; must not raise.
+    on_own_accord
+        Called in the RunEngine's thread when the state changed outside of a call by the runner, with the new state.
+
+    Attributes
+    ----------
+    state
+        Mirror of the RunEngine's state; None without one.
+    calling
+        Whether the runner is inside a call of the RunEngine.
+    run_uids, scan_ids, exit_statuses
+        Of the runs that the present item has opened, in order; statuses by run uid.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[Report], object],
+        document: Callable[[str, dict[str, Any]], None],
+        on_own_accord: Callable[[str], None],
+    ) -> None:
+        self._report = report
+        self._document = document
+        self._on_own_accord = on_own_accord
+        self._previous_hook: Callable[[Any, Any], Any] | None = None
+        self.run_engine: Any = None
+        self.state: str | None = None
+        self.calling = False
+        self.item_uid: str | None = None
+        self.run_uids: list[str] = []
+        self.scan_ids: list[int | None] = []
+        self.exit_statuses: dict[str, str] = {}
+
+    def attach(self, run_engine: Any) -> None:
+        """Watch this RunEngine from now on; a second call with the same one does nothing."""
+        if run_engine is self.run_engine:
+            return
+        self.run_engine = run_engine
+        self._previous_hook = run_engine.state_hook
+        run_engine.state_hook = self._state_changed
+        run_engine.subscribe(self._document)
+        run_engine.subscribe(self._run_opened, "start")
+        run_engine.subscribe(self._run_closed, "stop")
+        self.state = str(run_engine.state)
+
+    def begin_item(self, uid: str) -> None:
+        """Runs belong to this item until `end_item`."""
+        self.item_uid = uid
+        self.run_uids, self.scan_ids, self.exit_statuses = [], [], {}
+
+    def end_item(self) -> None:
+        """Runs belong to nobody."""
+        self.item_uid = None
+
+    @property
+    def deferred(self) -> bool:
+        """Whether a deferred pause waits for its checkpoint."""
+        return bool(getattr(self.run_engine, "deferred_pause_requested", False))
+
+    def request_pause(self, deferred: bool, limit: float) -> str | None:
+        """Ask for a pause; returns why it was refused, or None.  Never blocks longer than ``limit`` seconds.
+
+        A plan may hold the RunEngine's loop; then the request stands and is served when the plan lets go.
+        """
+        problem: list[str] = []
+
+        def ask() -> None:
+            try:
+                self.run_engine.request_pause(deferred)
+            except Exception as err:  # noqa: BLE001 - whatever it is, the asker is told
+                log.info("the RunEngine refused to pause", exc_info=True)
+                problem.append(str(err))
+            else:
+                if deferred:
+                    self.report_state()
+
+        asker = threading.Thread(target=ask, name="pause", daemon=True)
+        asker.start()
+        asker.join(limit)
+        return problem[0] if problem else None
+
+    def report_state(self) -> None:
+        """Report the present state."""
+        self._report(EngineState(time=time.time(), state=self.state, deferred=self.deferred))
+
+    def _state_changed(self, new: Any, old: Any) -> None:
+        self.state = str(new)
+        self.report_state()
+        if not self.calling:
+            self._on_own_accord(self.state)
+        if self._previous_hook is not None:
+            try:
+                self._previous_hook(new, old)
+            except Exception:  # a user's hook must not disturb the states of the RunEngine
+                log.exception("the state hook of the startup code failed")
+
+    def _run_opened(self, name: str, doc: dict[str, Any]) -> None:
+        scan_id = doc.get("scan_id")
+        scan_id = int(scan_id) if isinstance(scan_id, Integral) else None
+        self.run_uids.append(doc["uid"])
+        self.scan_ids.append(scan_id)
+        self._report(RunOpened(time=time.time(), item_uid=self.item_uid, run_uid=doc["uid"], scan_id=scan_id))
+
+    def _run_closed(self, name: str, doc: dict[str, Any]) -> None:
+        run_uid, status = doc.get("run_start", ""), doc.get("exit_status", "fail")
+        self.exit_statuses[run_uid] = status
+        self._report(
+            RunClosed(time=time.time(), item_uid=self.item_uid, run_uid=run_uid, exit_status=status)
+        )

@@ -1,0 +1,135 @@
+"""The ledger of items: which were accepted, which is taken, and what became of each.  This is what makes a start exactly-once.
+
+Control thread and main thread share it under one lock.  Every step is a line of ``accepted.log`` *before* it counts, so that a
+manager can read after the worker's death how far an item had come.  A line survives the death of the process; it is not forced
+to the disk, because nothing of it matters after the machine itself went down.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..link.messages import Allowed, ItemFate
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    """One line of ``accepted.log``."""
+
+    uid: str
+    fate: ItemFate
+    fence: int
+
+
+@dataclass(frozen=True)
+class AcceptedItem:
+    """An item that waits for the main thread; ``text`` is its JSON text."""
+
+    uid: str
+    text: str
+    allowed: Allowed
+    fence: int
+
+
+class Ledger:
+    """At most one item accepted or running at a time, no uid ever twice."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._lock = threading.Lock()
+        self._fates: dict[str, ItemFate] = {}
+        self._accepted: AcceptedItem | None = None
+        self._running: AcceptedItem | None = None
+
+    @property
+    def accepted(self) -> str | None:
+        """uid of the item that waits to be taken."""
+        item = self._accepted
+        return item.uid if item else None
+
+    @property
+    def running(self) -> str | None:
+        """uid of the item that was taken and has not ended."""
+        item = self._running
+        return item.uid if item else None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is accepted or running."""
+        return self._accepted is None and self._running is None
+
+    def fate(self, uid: str) -> ItemFate | None:
+        """What became of the item; None if it was never seen."""
+        return self._fates.get(uid)
+
+    def accept(self, item: AcceptedItem) -> bool:
+        """Note it for the main thread; False (and nothing done) when another one is there.
+
+        Raises ``OSError`` when it cannot be written down; it is not accepted then.
+        """
+        with self._lock:
+            if not self.is_free or item.uid in self._fates:
+                return False
+            self._write(item, "accepted")
+            self._accepted = item
+            return True
+
+    def withdraw(self, uid: str) -> bool:
+        """Take it back; False when it is not (or no longer) waiting."""
+        with self._lock:
+            if self._accepted is None or self._accepted.uid != uid:
+                return False
+            self._write(self._accepted, "withdrawn")
+            self._accepted = None
+            return True
+
+    def take(self) -> AcceptedItem | None:
+        """The main thread takes what waits; None if nothing does."""
+        with self._lock:
+            item = self._accepted
+            if item is None:
+                return None
+            self._write(item, "taken")
+            self._accepted, self._running = None, item
+            return item
+
+    def end(self) -> None:
+        """The running item has ended."""
+        with self._lock:
+            if self._running is not None:
+                self._write(self._running, "ended")
+                self._running = None
+
+    def _write(self, item: AcceptedItem, fate: ItemFate) -> None:
+        line = msgspec.json.encode(LedgerLine(item.uid, fate, item.fence)) + b"\n"
+        try:
+            os.write(self._fd, line)
+        except OSError:
+            if fate == "accepted":
+                raise
+        # Later steps happen in any case: the reports say the same, and those are kept until the disk takes them.
+        self._fates[item.uid] = fate
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._fd)
+
+
+def read_ledger(path: Path) -> dict[str, ItemFate]:
+    """What became of each item of an environment, also after the worker's death; a torn last line is ignored."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return {}
+    found: dict[str, ItemFate] = {}
+    for line in lines:
+        try:
+            entry = msgspec.json.decode(line, type=LedgerLine)
+        except msgspec.MsgspecError:
+            continue
+        found[entry.uid] = entry.fate
+    return found

@@ -1,0 +1,208 @@
+"""The worker: one environment from its opening to its end, without the kernel that carries it.
+
+Composes spool, ledger, engine, runner and control desk, and does in the main thread what the desk has left for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..core.reports import EnvironmentClosed, EnvironmentFailed, EnvironmentReady, Report
+from ..documents.journal import JournalWriter
+from ..instance import identity_of, write_private
+from ..link.bell import REPORTS, Bell
+from ..link.environment import EnvironmentRecord, read_environment_file
+from ..link.launch import IDENTITY_FILE
+from ..link.messages import Allowed
+from ..link.spool import SpoolWriter
+from .binding import Binder
+from .desk import ControlDesk
+from .engine import Engine
+from .ledger import Ledger
+from .loader import Loader, StartupCodeMissing
+from .metadata import PersistentMetadata
+from .runner import Runner
+
+log = logging.getLogger(__name__)
+
+#: Exit code of a worker whose startup code could not be loaded.
+EXIT_FAILED = 3
+
+
+class Worker:
+    """One environment.
+
+    Parameters
+    ----------
+    record
+        As the manager wrote it.
+    environment_file
+        Where it wrote it; the worker is legitimate while that file names this environment.
+    namespace
+        The kernel's ``user_ns``.
+    transform
+        IPython's transformation of magics, text to text.
+    ring_main
+        Rings the main thread's doorbell, so that it calls `serve`; from any thread, returns at once.
+    """
+
+    def __init__(
+        self,
+        record: EnvironmentRecord,
+        environment_file: Path,
+        namespace: dict[str, Any],
+        transform: Callable[[str], str],
+        ring_main: Callable[[], None],
+    ) -> None:
+        self.record = record
+        self._environment_file = environment_file
+        self._namespace = namespace
+        self._ring_main = ring_main
+        self._bell = Bell(record.manager_bell)
+        self._spool = SpoolWriter(record.reports)
+        self._ledger = Ledger(record.accepted)
+        self._journal = JournalWriter(
+            Path(record.journal), record.environment_id, bell=Path(record.relay_bell)
+        )
+        self._engine = Engine(self.report, self._journal.append, self._engine_moved)
+        self._by_hand = False
+        self._binder: Binder | None = None
+        self._runner = Runner(self._ledger, self._engine, self.report, namespace, self._bind)
+        self._loader = Loader(namespace, transform)
+        self.desk = ControlDesk(record, self._ledger, self._engine, self._spool, ring_main)
+        self.exit_code: int | None = None
+        identity = msgspec.json.encode(identity_of())
+        write_private(Path(record.directory) / IDENTITY_FILE, identity)
+
+    @property
+    def bell(self) -> Bell:
+        """The manager's bell."""
+        return self._bell
+
+    def report(self, report: Report) -> None:
+        """Append to the spool and ring; never raises."""
+        self._spool.append(report)
+        self._bell.ring(REPORTS)
+
+    def open(self) -> None:
+        """Load the startup code, find or make the RunEngine, describe plans and devices; main thread."""
+        began = time.perf_counter()
+        try:
+            report = self._opened(began)
+        except (Exception, SystemExit) as err:  # noqa: BLE001 - users' objects take part; the failure is reported
+            log.exception("the environment cannot be opened")
+            report = self._failed(f"The environment cannot be opened: {err!r}", traceback.format_exc())
+        if isinstance(report, EnvironmentFailed):
+            self.desk.phase = "failed"
+            self.exit_code = EXIT_FAILED
+            print(f"{report.msg}\n{report.traceback}", file=sys.stderr)
+        else:
+            self.desk.phase = "open"
+        self.report(report)
+
+    def serve(self) -> None:
+        """Do what was left for the main thread: a command for the paused plan, an accepted item, the end."""
+        if self._by_hand:
+            self._by_hand = False
+            self._runner.follow_by_hand()
+        command = self.desk.take_command()
+        if command is not None:
+            self._runner.continue_(command)
+        self._runner.run_accepted()
+        if self.desk.phase == "closing" and self.exit_code is None:
+            self._close()
+
+    def look_around(self) -> None:
+        """Every few seconds, in the control thread: late reports are written; an idle orphan ends itself."""
+        self._spool.flush()
+        current = read_environment_file(self._environment_file)
+        if current is None or current.environment_id != self.record.environment_id:
+            self.desk.begin_close()
+
+    def _opened(self, began: float) -> Report:
+        self._announce_worker()
+        try:
+            loaded = self._loader.load(self.record.startup)
+        except StartupCodeMissing as err:
+            return self._failed(str(err))
+        if not loaded:
+            last = self._loader.files[-1]
+            place = f", line {last.line}" if last.line is not None else ""
+            return self._failed(
+                f"Startup code '{last.name}'{place} failed: {last.error}", last.traceback
+            )
+        self._engine.attach(self._run_engine())
+        return self._describe(began)
+
+    def _describe(self, began: float) -> Report:
+        from .introspect import describe_namespace
+
+        found = describe_namespace(
+            self._namespace,
+            device_max_depth=self.record.device_max_depth,
+            ignore_invalid_plans=self.record.ignore_invalid_plans,
+        )
+        problems = tuple(f"{problem.name}: {problem.text}" for problem in found.problems)
+        if found.errors:
+            lines = "\n".join(f"{problem.name}: {problem.text}" for problem in found.errors)
+            return self._failed(f"{len(found.errors)} plan(s) cannot be described:\n{lines}")
+        self._binder = Binder(self._namespace, found.plans, found.devices)
+        return EnvironmentReady(
+            time=time.time(),
+            plans=found.plans,
+            devices=found.devices,
+            engine=self._engine.state,
+            files=tuple(self._loader.files),
+            problems=problems,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _failed(self, msg: str, text: str = "") -> EnvironmentFailed:
+        return EnvironmentFailed(time=time.time(), msg=msg, files=tuple(self._loader.files), traceback=text)
+
+    def _announce_worker(self) -> None:
+        """`is_re_worker_active` is true from here on."""
+        from . import registration
+
+        os.environ["JUPYTER_QUEUESERVER_WORKER"] = self.record.environment_id
+        announce = getattr(registration, "set_re_worker_active", None)
+        if announce is not None:
+            announce()
+
+    def _run_engine(self) -> Any:
+        """The namespace's RunEngine, made if there is none; its metadata persist unless it has some of its own."""
+        run_engine = self._namespace.get("RE")
+        if run_engine is None:
+            from bluesky import RunEngine
+
+            run_engine = self._namespace["RE"] = RunEngine({})
+        metadata = run_engine.md
+        if type(metadata) is dict and not set(metadata) - {"versions"}:
+            run_engine.md = PersistentMetadata(Path(self.record.engine_metadata))
+            run_engine.md.update(metadata)
+        return run_engine
+
+    def _bind(self, fields: dict[str, Any], allowed: Allowed) -> Any:
+        assert self._binder is not None, "items are accepted in an open environment only"
+        return self._binder(fields, allowed)
+
+    def _engine_moved(self, state: str) -> None:
+        """The RunEngine's thread says that somebody else commands it."""
+        if self._ledger.running is not None and state in ("paused", "idle"):
+            self._by_hand = True
+            self._ring_main()
+
+    def _close(self) -> None:
+        self.exit_code = 0
+        self.report(EnvironmentClosed(time=time.time()))
+        self._journal.close()
+        self._spool.close()

@@ -1,0 +1,227 @@
+"""The watchdog and its manager watch each other: real processes, real kills, a fake manager."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import msgspec
+import pytest
+
+from jupyter_queueserver.instance import Runtime, identity_of, is_alive, read_runtime
+from jupyter_queueserver.instance.launch import LaunchError, ensure_manager
+from jupyter_queueserver.manager.duty import read_duty
+from jupyter_queueserver.manager.settings import read_settings, settings_path
+
+
+def test_killed_manager_is_replaced_at_once_and_signal_ends_all(stage) -> None:
+    watchdog = stage.start()
+    first = stage.expect("ready")["pid"]
+    before = time.monotonic()
+    os.kill(first, signal.SIGKILL)
+    second = stage.expect("ready")["pid"]
+    assert second != first
+    assert time.monotonic() - before < 2.0
+    watchdog.send_signal(signal.SIGTERM)
+    status, out, err = stage.finish(watchdog)
+    assert (status, err) == (0, "")
+    assert "was killed by signal 9 (SIGKILL); another one is started." in out
+    assert f"fake manager {second} starts" in out  # the manager's log is shown
+    assert "The manager has ended." in out
+    assert not stage.instance.sockets.exists()
+    with pytest.raises(ProcessLookupError):
+        identity_of(second)
+
+
+def test_sigint_and_sighup_end_an_idle_manager(stage) -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        watchdog = stage.start("--console-output", "OFF")
+        manager = stage.expect("ready")["pid"]
+        watchdog.send_signal(number)
+        status, out, _ = stage.finish(watchdog)
+        assert status == 0
+        assert "fake manager" not in out
+        with pytest.raises(ProcessLookupError):
+            identity_of(manager)
+
+
+@pytest.mark.parametrize("extra", [(), ("--without-pidfd",)], ids=["pidfd", "looking"])
+def test_silent_manager_is_killed_and_replaced(stage, extra) -> None:
+    stage.extra = ("--silence-limit", "0.5", *extra)
+    stage.start()
+    first = stage.expect("ready")["pid"]
+    os.kill(first, signal.SIGSTOP)
+    before = time.monotonic()
+    assert stage.expect("ready")["pid"] != first
+    assert 0.3 < time.monotonic() - before < 3.0
+    with pytest.raises(ProcessLookupError):
+        identity_of(first)  # dead and buried before its successor started
+
+
+def test_stopped_watchdog_does_not_blame_the_manager(stage) -> None:
+    stage.extra = ("--silence-limit", "0.5")
+    watchdog = stage.start()
+    stage.expect("ready")
+    watchdog.send_signal(signal.SIGSTOP)
+    assert stage.is_quiet(0.8)
+    watchdog.send_signal(signal.SIGCONT)
+    assert stage.is_quiet(0.4)
+    watchdog.send_signal(signal.SIGTERM)
+    assert "silent" not in stage.finish(watchdog)[1]
+
+
+def test_removed_socket_is_made_again(stage) -> None:
+    stage.extra = ("--silence-limit", "0.4")
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    stage.instance.watchdog_bell.unlink()
+    assert stage.is_quiet(0.9)
+    watchdog.send_signal(signal.SIGTERM)
+    assert stage.expect("ending")["pid"] == manager
+    assert "it is made again" in stage.finish(watchdog)[1]
+
+
+def test_refused_start_is_told_and_not_repeated(stage) -> None:
+    stage.script(start="refuse")
+    status, _, err = stage.finish(stage.start("--console-output", "OFF"))
+    assert status == 1
+    assert "The store belongs to somebody else." in err
+    assert "Last lines of the log:\nfake manager" in err
+    stage.expect("started")
+    assert stage.is_quiet(0)
+    assert not stage.instance.watchdog_bell.exists()
+
+
+def test_crash_at_first_start_is_tried_again(stage) -> None:
+    stage.script(crashes=2)
+    watchdog = stage.start()
+    stage.expect("ready")
+    watchdog.send_signal(signal.SIGTERM)
+    status, out, _ = stage.finish(watchdog)
+    assert status == 0
+    assert out.count("ended with status 1; another one is started") == 1  # told once, not at every try
+    assert "RuntimeError: broken at the start" in out
+
+
+def test_second_start_refuses_names_the_owner_and_writes_nothing(stage) -> None:
+    first = stage.start()
+    stage.expect("ready")
+    before = stage.listing()
+    status, out, err = stage.finish(stage.start())
+    assert (status, out) == (1, "")
+    assert f"process {first.pid} since 20" in err
+    assert "tcp://127.0.0.1:60615" in err
+    assert stage.listing() == before
+
+
+def test_two_detached_starts_share_one_manager(stage) -> None:
+    both = [stage.start("--detach") for _ in range(2)]
+    answers = [stage.finish(process) for process in both]
+    runtimes = [msgspec.json.decode(out, type=Runtime) for status, out, _ in answers if status == 0]
+    assert len(runtimes) == 2, answers
+    assert runtimes[0] == runtimes[1]
+    assert stage.expect("ready")["pid"] == runtimes[0].manager.pid
+    assert stage.is_quiet(0)
+    assert is_alive(runtimes[0].manager)
+    again = stage.finish(stage.start("--detach"))
+    assert msgspec.json.decode(again[1], type=Runtime) == runtimes[0]
+
+
+def test_detached_start_that_fails_says_why(stage) -> None:
+    stage.script(start="refuse")
+    status, out, err = stage.finish(stage.start("--detach"))
+    assert (status, out) == (1, "")
+    assert "The store belongs to somebody else." in err
+    assert read_duty(stage.instance) is None
+
+
+def test_ensure_manager_starts_finds_and_respects_the_mark(stage) -> None:
+    arguments = [word for word in stage.options if word not in ("--data-dir", str(stage.instance.data_dir))]
+    stage.instance.data_dir.mkdir()
+    stage.instance.stopped_mark.touch()
+    with pytest.raises(LaunchError, match="stopped on purpose"):
+        ensure_manager(stage.instance, arguments)
+    runtime = ensure_manager(stage.instance, arguments, force=True)
+    assert is_alive(runtime.manager)
+    assert not stage.instance.stopped_mark.exists()
+    assert ensure_manager(stage.instance, arguments) == runtime
+
+
+def test_ensure_manager_tells_the_reason_of_a_refusal(stage) -> None:
+    stage.script(start="refuse")
+    with pytest.raises(LaunchError, match="The store belongs to somebody else"):
+        ensure_manager(stage.instance, stage.options)
+
+
+@pytest.mark.parametrize("extra", [(), ("--without-pidfd",)], ids=["pidfd", "looking"])
+def test_killed_watchdog_is_replaced_and_the_new_one_works(stage, extra) -> None:
+    stage.extra = extra
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    before = time.monotonic()
+    watchdog.kill()
+    watchdog.wait()
+    successor = stage.expect("watchdog", other_than=watchdog.pid)
+    assert time.monotonic() - before < 2.0
+    assert successor["pid"] == manager  # the same manager goes on
+    os.kill(manager, signal.SIGKILL)
+    assert stage.expect("ready")["pid"] != manager
+    note = read_duty(stage.instance)
+    assert note is not None
+    assert note.watchdog.pid == successor["other"]
+
+
+def test_adopted_manager_that_ends_on_purpose_is_not_started_again(stage) -> None:
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    watchdog.kill()
+    watchdog.wait()
+    successor = stage.expect("watchdog", other_than=watchdog.pid)["other"]
+    os.kill(manager, signal.SIGTERM)
+    stage.expect("ending")
+    assert stage.wait_dead(successor)
+    assert stage.is_quiet(0)
+
+
+def test_busy_manager_stays_when_the_watchdog_is_asked_to_end(stage) -> None:
+    stage.script(busy=True)
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    watchdog.send_signal(signal.SIGTERM)
+    status, out, _ = stage.finish(watchdog)
+    assert status == 0
+    assert "Not everything ends: plan 'count' (uid 1) is running; manager and worker stay." in out
+    assert f"start-re-manager --data-dir {stage.instance.data_dir}" in out
+    assert "qserver manager stop safe off" in out
+    assert stage.expect("watchdog", other_than=watchdog.pid)["pid"] == manager
+
+
+def test_user_adopts_a_manager_without_watchdog(stage) -> None:
+    stage.script(revive=False, busy=True)
+    first = stage.start()
+    manager = stage.expect("ready")["pid"]
+    first.kill()
+    first.wait()
+    second = stage.start("--device-max-depth", "2")
+    assert stage.expect("watchdog", other_than=first.pid)["pid"] == manager
+    os.kill(manager, signal.SIGKILL)
+    assert stage.expect("ready")["pid"] != manager
+    second.send_signal(signal.SIGTERM)
+    out = stage.finish(second)[1]
+    assert f"A manager (process {manager}) runs without watchdog" in out
+    assert "the options given now are applied when the manager is restarted" in out
+    assert read_settings(settings_path(stage.instance)).device_max_depth == 2
+
+
+def test_unanswered_request_to_end_leaves_the_manager(stage) -> None:
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    os.kill(manager, signal.SIGSTOP)
+    watchdog.send_signal(signal.SIGTERM)
+    status, out, _ = stage.finish(watchdog)
+    assert status == 0
+    assert "does not answer and is left as it is" in out
+    runtime = read_runtime(stage.instance)
+    assert runtime is not None
+    assert runtime.manager.pid == manager
