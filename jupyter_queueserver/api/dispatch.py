@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from ..core.codec import HasJson, Verbatim
+from ..core.codec import HasJson
 from ..core.decision import Step
 from ..core.errors import MalformedRequest, QueueServerError, RequestError, UnknownMethod, UnsupportedParameters
+from ..core.rules.submission import echoed
 from ..core.state import State
 from .registry import Context, Method, Sent, methods
 
@@ -28,6 +29,8 @@ class Call(msgspec.Struct, frozen=True):
 
 def parse_request(request: Any) -> Call:
     """Read the envelope; raises `MalformedRequest` or `UnknownMethod` in the exact words of the interface."""
+    if isinstance(request, str):
+        raise MalformedRequest(f"Failed to decode the request: {_shortened(request)} is a text, not an object")
     if not isinstance(request, dict):
         raise MalformedRequest(
             f"Incorrect request type: {type(request).__name__}. Dictionary is expected"
@@ -41,7 +44,7 @@ def parse_request(request: Any) -> Call:
     method = methods().get(name) if isinstance(name, str) else None
     if method is None:
         raise UnknownMethod(f"Unknown method {name!r}")
-    return Call(method, request["params"] if "params" in request else {})
+    return Call(method, request.get("params", {}))
 
 
 def _shortened(value: Any, limit: int = 400) -> str:
@@ -117,7 +120,7 @@ def refuse(call: Call, err: QueueServerError) -> dict[str, Any]:
     """Make the refusing reply of a method."""
     method = call.method
     prefix = method.names_prefix if isinstance(err, UnsupportedParameters) or err.path == "lock_key" else method.prefix
-    prefix = getattr(err, "prefix", prefix)
+    prefix = prefix if err.prefix is None else err.prefix
     reply: dict[str, Any] = {"success": False, "msg": f"{prefix}{err.msg}"}
     for name, key in method.reply.items():
         reply[name] = _failure_value(key.on_failure, call.params)
@@ -130,7 +133,7 @@ def _failure_value(value: Any, params: Any) -> Any:
     if not isinstance(value, Sent):
         return value
     sent = params.get(value.parameter) if isinstance(params, Mapping) else None
-    return sent if sent is None or isinstance(sent, HasJson) else Verbatim(sent)
+    return sent if isinstance(sent, HasJson) else echoed(sent)
 
 
 def refuse_envelope(err: QueueServerError) -> dict[str, Any]:

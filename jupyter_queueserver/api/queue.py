@@ -113,7 +113,8 @@ def _check_batch(
 
 
 def _failed_result(err: QueueServerError, index: int, prefix: str) -> dict[str, Any]:
-    error = err.to_wire() | {"path": f"items[{index}]{err.path.removeprefix('item')}"}
+    path = f"items[{index}]{err.path.removeprefix('item')}" if err.path.startswith("item") else err.path
+    error = err.to_wire() | {"path": path}
     return {"success": False, "msg": f"{prefix}{err.msg}", "error": error}
 
 

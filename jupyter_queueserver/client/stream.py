@@ -5,6 +5,8 @@ It keeps nothing for a consumer that does not ask: who is slow gets a fresh snap
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -40,19 +42,28 @@ class EventStream:
         Gives the target; called again for each new connection.
     feed
         The bookkeeping.
+    on_close
+        Called once with the stream when it is closed.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, find: Callable[[], Target], feed: Feed) -> None:
+    def __init__(
+        self,
+        context: zmq.asyncio.Context,
+        find: Callable[[], Target],
+        feed: Feed,
+        on_close: Callable[[EventStream], Any],
+    ) -> None:
         self._context = context
         self._find = find
         self._feed = feed
+        self._on_close = on_close
         self._socket: zmq.asyncio.Socket | None = None
         self._monitor: zmq.asyncio.Socket | None = None
         self._poller = zmq.asyncio.Poller()
         self._events: deque[Event] = deque()
         self._asked = 0.0
-        self._heard = 0.0
-        self._lost_since: float | None = None
+        self._waiting_since: float | None = None  # when the oldest unanswered message went out
+        self._is_lost = False
         self._closed = False
 
     def __aiter__(self) -> EventStream:
@@ -62,8 +73,11 @@ class EventStream:
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
-            self._keep_up()
-            await self._receive()
+            if self._socket is not None:
+                self._take(self._socket)  # before silence is judged: the consumer may have been away
+            if not self._events:
+                self._keep_up()
+                await self._receive()
         return self._events.popleft()
 
     def forget(self) -> None:
@@ -71,7 +85,9 @@ class EventStream:
         self._feed.forget()
 
     async def aclose(self) -> None:
-        """End the subscription; an iteration that waits ends at its next wake-up."""
+        """End the subscription; an iteration that waits ends too."""
+        if not self._closed:
+            self._on_close(self)
         self._closed = True
         self._disconnect()
 
@@ -84,18 +100,19 @@ class EventStream:
     def _keep_up(self) -> None:
         """Connect, ask, or give up a connection, as it is due."""
         now = time.monotonic()
-        if self._socket is not None and now - max(self._heard, self._asked - KEEP_ALIVE) > SILENCE:
-            self._lose(now)
+        if self._waiting_since is not None and now - self._waiting_since >= SILENCE:
+            self._lose(now - self._waiting_since)
         if self._socket is None:
             self._connect(now)
         elif self._feed.must_ask or now - self._asked >= KEEP_ALIVE:
             self._ask(now)
 
-    def _lose(self, now: float) -> None:
+    def _lose(self, silence: float) -> None:
         self._disconnect()
-        if self._lost_since is None:
-            self._lost_since = self._heard
-            self._events.append(LostEvent(silence=round(now - self._heard, 1)))
+        self._waiting_since = None
+        if not self._is_lost:
+            self._is_lost = True
+            self._events.append(LostEvent(silence=round(silence, 1)))
 
     def _connect(self, now: float) -> None:
         target = self._find()
@@ -114,7 +131,7 @@ class EventStream:
         self._socket = socket
         for each in (socket, self._monitor):
             self._poller.register(each, zmq.POLLIN)
-        self._asked = self._heard = now
+        self._asked = self._waiting_since = now
 
     def _disconnect(self) -> None:
         socket, monitor, self._socket, self._monitor = self._socket, self._monitor, None, None
@@ -127,36 +144,38 @@ class EventStream:
 
     def _ask(self, now: float) -> None:
         self._asked = now
+        if self._waiting_since is None:
+            self._waiting_since = now
         if self._socket is None:
             return
-        try:
+        # suppressed when not connected: the handshake asks
+        with contextlib.suppress(zmq.Again):
             zmq.Socket.send(self._socket, self._feed.request(), zmq.NOBLOCK)
-        except zmq.Again:
-            pass  # not connected: the handshake asks
 
     async def _receive(self) -> None:
-        due = min(self._asked + KEEP_ALIVE, self._heard + SILENCE) - time.monotonic()
-        if self._socket is None:
-            return
-        ready = dict(await self._poller.poll(max(1, round(due * 1000))))
         socket, monitor = self._socket, self._monitor
-        if socket is None or monitor is None:
+        if socket is None or monitor is None or self._events:
             return
-        if monitor in ready:
-            while await monitor.poll(0):
+        due = min(self._asked + KEEP_ALIVE, (self._waiting_since or self._asked) + SILENCE) - time.monotonic()
+        try:
+            ready = dict(await self._poller.poll(max(1, round(due * 1000))))
+            if monitor in ready:
                 await recv_monitor_message(monitor)
-            self._ask(time.monotonic())
-        if socket in ready:
-            self._take(socket)
+                self._ask(time.monotonic())
+        except (asyncio.CancelledError, zmq.ZMQError):
+            # Closing the sockets cancels what waits for them; that is no cancellation of the consumer.
+            task = asyncio.current_task()
+            if not self._closed or (task is not None and task.cancelling()):
+                raise
 
     def _take(self, socket: zmq.asyncio.Socket) -> None:
-        self._heard = time.monotonic()
-        self._lost_since = None
         for _ in range(_AT_ONCE):
             try:
                 frame = zmq.Socket.recv(socket, zmq.NOBLOCK)
             except zmq.Again:
                 return
+            self._waiting_since = None
+            self._is_lost = False
             event = self._feed.receive(frame)
             if event is not None:
                 self._events.append(event)

@@ -10,7 +10,6 @@ from typing import Any
 
 from .checks import ItemChecker
 from .codec import Verbatim
-from .descriptions import usable_device_names
 from .errors import ItemInvalid
 from .permissions import Permissions
 
@@ -72,9 +71,11 @@ class Catalogue:
         """Tree of the devices that the group may name; raises `UserGroupUnknown`."""
         return self._group(group).devices
 
-    def allowed_names(self, group: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of plans and (dotted) of devices that the group may use; raises `UserGroupUnknown`."""
-        return self._group(group).names
+    def permissions_text(self) -> str:
+        """The permissions as JSON text, made once."""
+        if "permissions" not in self._existing:
+            self._existing["permissions"] = Verbatim(self.permissions.to_wire())
+        return self._existing["permissions"].text.decode("utf-8", "surrogatepass")
 
     def text(self, kind: str, group: str | None = None) -> Verbatim:
         """Return ``plans`` or ``devices`` (existing, or those of a group) as text that is made once."""
@@ -102,4 +103,3 @@ class _Group:
         self.devices = devices
         self.checker = ItemChecker(plans)
         self.texts: dict[str, Verbatim] = {}
-        self.names = (tuple(plans), tuple(sorted(usable_device_names(devices))))

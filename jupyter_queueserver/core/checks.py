@@ -275,11 +275,9 @@ def _range_refusals(name: str, value: Any, limits: tuple[float, float], path: st
     waiting = [value]
     while waiting:  # not recursive: a client may nest as deep as it likes
         part = waiting.pop()
-        if isinstance(part, (list, tuple)):
-            waiting.extend(reversed(part))
-        elif isinstance(part, Mapping):
-            waiting.extend(reversed(list(part.values())))
-        elif isinstance(part, (int, float)) and not low <= part <= high:
+        if isinstance(part, (int, float)):
+            if low <= part <= high:
+                continue
             yield ItemInvalid(
                 f"Argument values are out of range: Parameter value is out of range: key='{name}', "
                 f"value='{_repr.repr(value)}': Value {_repr.repr(part)} is out of range [{low}, {high}]",
@@ -287,6 +285,10 @@ def _range_refusals(name: str, value: Any, limits: tuple[float, float], path: st
                 hint=f"Give values of '{name}' between {low} and {high}.",
             )
             return  # one refusal says it for all values of the parameter
+        if isinstance(part, (list, tuple)):
+            waiting.extend(reversed(part))
+        elif isinstance(part, Mapping):
+            waiting.extend(reversed(list(part.values())))
 
 
 def _extra_refusals(item: Mapping[str, Any]) -> Iterator[ItemInvalid]:

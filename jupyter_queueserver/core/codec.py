@@ -8,6 +8,7 @@ as ``null``; so values that come from users travel as text that was made once by
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,8 +51,11 @@ class Verbatim(HasJson):
 
 
 def python_json(value: Any) -> bytes:
-    """Encode plain values in Python's JSON dialect, compact, UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    """Encode plain values in Python's JSON dialect, compact, UTF-8; half a surrogate pair is escaped."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _enc_json(obj: Any) -> Any:
@@ -78,7 +82,10 @@ _msgpack_encoder = msgspec.msgpack.Encoder(enc_hook=_enc_plain)
 
 def to_json(obj: Any) -> bytes:
     """Encode structs, plain values, items and `Verbatim` values as JSON."""
-    return _json_encoder.encode(obj)
+    try:
+        return _json_encoder.encode(obj)
+    except UnicodeEncodeError:  # half a surrogate pair, which some client sent and some message repeats
+        return python_json(to_plain(obj))
 
 
 def from_json(data: bytes | str) -> Any:
@@ -87,13 +94,29 @@ def from_json(data: bytes | str) -> Any:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:
         return json.loads(data)
-    except UnicodeDecodeError as err:
-        raise ValueError(str(err)) from err
+    except RecursionError as err:
+        raise ValueError("it is nested too deeply") from err
 
 
 def to_msgpack(obj: Any) -> bytes:
-    """Encode the same things as msgpack."""
-    return _msgpack_encoder.encode(obj)
+    """Encode the same things as msgpack; integers beyond 64 bits, which it does not know, become floats."""
+    try:
+        return _msgpack_encoder.encode(obj)
+    except (OverflowError, UnicodeEncodeError):
+        return _msgpack_encoder.encode(_for_msgpack(to_plain(obj)))
+
+
+def _for_msgpack(value: Any) -> Any:
+    """One item with an absurd number must not make the whole queue unreadable."""
+    if isinstance(value, dict):
+        return {_for_msgpack(key): _for_msgpack(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_for_msgpack(part) for part in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value) if abs(value) < 2**1023 else math.copysign(math.inf, value)
+    return value
 
 
 def from_msgpack(data: bytes) -> Any:

@@ -27,6 +27,8 @@ class QueueServerError(Exception):
     code = "refused"
     hint = "Read the message, correct the request and send it again."
     http_status = 200
+    #: put before the text in place of the method's own prefix; None: the method's own
+    prefix: str | None = None
 
     def __init__(
         self, msg: str, *, code: str | None = None, hint: str | None = None, path: str = "", **data: Any

@@ -57,7 +57,7 @@ class Item(HasJson):
     def replaced(self, **fields: Any) -> Item:
         """Return a copy with some keys set; a value of None removes the key."""
         merged = self.fields | fields
-        return Item({key: value for key, value in merged.items() if value is not None})
+        return Item({key: value for key, value in merged.items() if value is not None or key not in fields})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Item):

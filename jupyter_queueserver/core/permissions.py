@@ -232,15 +232,16 @@ def _entries(entries: Iterable[Any], parse: Any, path: str) -> tuple[bool, tuple
     patterns = []
     null_first = False
     for index, entry in enumerate(entries):
+        place = f"{path}[{index}]"
         if entry is None:
             if index > 0:
-                raise PermissionsInvalid("null is allowed only as the first element", path=f"{path}[{index}]")
+                raise PermissionsInvalid(f"{place}: null is allowed only as the first element", path=place)
             null_first = True
             continue
         try:
             patterns.append(parse(entry))
         except PatternInvalid as error:
-            raise PermissionsInvalid(str(error), path=f"{path}[{index}]") from error
+            raise PermissionsInvalid(f"{place}: {error}", path=place) from error
     return null_first, () if null_first else tuple(patterns)
 
 

@@ -20,19 +20,19 @@ ExecutionState = Literal["idle", "starting", "running", "paused"]
 
 #: environment machine: state -> states that may follow
 ENVIRONMENT_TABLE: dict[str, frozenset[str]] = {
-    "closed": frozenset({"opening"}),
+    "closed": frozenset({"opening", "destroying"}),  # destroying: a worker that lives on was found by a new manager
     "opening": frozenset({"open", "closed", "destroying"}),
     "open": frozenset({"closing", "closed", "destroying"}),
-    "closing": frozenset({"closed", "destroying"}),
+    "closing": frozenset({"closed", "destroying", "open"}),  # open: the worker refused
     "destroying": frozenset({"closed"}),
 }
 
 #: execution machine: state -> states that may follow
 EXECUTION_TABLE: dict[str, frozenset[str]] = {
     "idle": frozenset({"starting"}),
-    "starting": frozenset({"running", "paused", "idle", "starting"}),
-    "running": frozenset({"paused", "idle", "starting"}),
-    "paused": frozenset({"running", "idle", "starting"}),
+    "starting": frozenset({"running", "paused", "idle"}),
+    "running": frozenset({"paused", "idle"}),
+    "paused": frozenset({"running", "idle"}),
 }
 
 #: RunEngine mirror: every state that it reports (None: there is no RunEngine)

@@ -90,7 +90,9 @@ def wait_delivered(
     place = None
     while place is None or not _delivered(instance.journal, consumer, *place):
         if time.monotonic() > deadline:
-            raise NotDelivered(f"run {run_uid} is not delivered to {consumer}: {_hindrance(instance.journal, consumer)}")
+            raise NotDelivered(
+                f"run {run_uid} is not delivered to {consumer}: {_hindrance(instance.journal, consumer)}"
+            )
         if place is None:
             found = find_run(instance.journal, run_uid)
             place = (found.environment_id, found.stop_seq) if found and found.stop_seq is not None else None

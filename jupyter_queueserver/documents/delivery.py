@@ -34,7 +34,7 @@ class DeliverySettings(msgspec.Struct, frozen=True):
     """Times in seconds; *tries*: refusals after which a document is put aside; *batch*: documents at once at most."""
 
     tries: int = 3
-    first_wait: float = 0.5
+    first_wait: float = 0.25
     longest_wait: float = 30.0
     not_installed_wait: float = 60.0
     save_gap: float = 0.5
@@ -71,7 +71,11 @@ class Delivery:
         self._dir = journal_dir
         self._clock = clock
         self._on_change = on_change
-        cursor = (load_cursor(journal_dir, consumer.name) or Cursor()) if consumer.durable else _at_end(journal_dir)
+        cursor = (
+            (load_cursor(journal_dir, consumer.name) or Cursor())
+            if consumer.durable
+            else _at_end(journal_dir)
+        )
         self._cursor = cursor
         self._progress = Progress(cursor.resume, dict(cursor.reached), whole_runs=consumer.whole_runs)
         self._reader = JournalReader(journal_dir, cursor.resume, arrays=consumer.arrays)
@@ -140,7 +144,9 @@ class Delivery:
                 seen = self._version
             wait, patient = self._guarded_step()
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or (not patient and self._version != seen), wait)  # noqa: B023
+                self._changed.wait_for(
+                    lambda: self._stopping or (not patient and self._version != seen), wait
+                )  # noqa: B023
         self.finish()
 
     def _guarded_step(self) -> tuple[float | None, bool]:

@@ -19,10 +19,27 @@ import msgspec
 
 from jupyter_queueserver.instance import Identity, ProcessWatch, is_alive
 
-__all__ = ["NEEDED_MODULES", "Server", "ServerInfo", "ServerNotStarted", "missing_modules", "read_server", "stop_server"]
+__all__ = [
+    "NEEDED_MODULES",
+    "Server",
+    "ServerInfo",
+    "ServerNotStarted",
+    "missing_modules",
+    "read_server",
+    "stop_server",
+]
 
 INFO_NAME: Final = "server.json"
-NEEDED_MODULES: Final = ("bluesky_tiled_plugins", "tiled", "uvicorn", "fastapi", "sqlalchemy", "aiosqlite", "zarr", "pyarrow")
+NEEDED_MODULES: Final = (
+    "bluesky_tiled_plugins",
+    "tiled",
+    "uvicorn",
+    "fastapi",
+    "sqlalchemy",
+    "aiosqlite",
+    "zarr",
+    "pyarrow",
+)
 
 
 class ServerNotStarted(Exception):

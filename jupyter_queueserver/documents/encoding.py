@@ -13,7 +13,16 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["UNENCODABLE_MARK", "ArrayHead", "Encoded", "array_head", "decode", "decode_light", "encode", "plain_numbers"]
+__all__ = [
+    "UNENCODABLE_MARK",
+    "ArrayHead",
+    "Encoded",
+    "array_head",
+    "decode",
+    "decode_light",
+    "encode",
+    "plain_numbers",
+]
 
 EXT_ARRAY: Final = 1
 EXT_SCALAR: Final = 2
@@ -107,7 +116,11 @@ def plain_numbers(ext: msgspec.msgpack.Ext, largest: int) -> Any:
 
 def _hook(replaced: list[str]) -> Callable[[Any], Any]:
     def hook(obj: Any) -> Any:
-        if type(obj).__module__.partition(".")[0] == "numpy" and hasattr(obj, "dtype") and hasattr(obj, "shape"):
+        if (
+            type(obj).__module__.partition(".")[0] == "numpy"
+            and hasattr(obj, "dtype")
+            and hasattr(obj, "shape")
+        ):
             return _encode_numpy(obj)
         if isinstance(obj, Mapping):
             return dict(obj)
@@ -124,7 +137,11 @@ def _encode_numpy(obj: Any) -> Any:
         return obj.tolist()
     kind = dtype.descr if dtype.names else dtype.str
     head = _head_encoder.encode(ArrayHead(dtype=kind, shape=tuple(obj.shape)))
-    code = EXT_ARRAY if hasattr(obj, "__setitem__") and hasattr(obj, "flags") and type(obj).__name__ != "void" else EXT_SCALAR
+    code = (
+        EXT_ARRAY
+        if hasattr(obj, "__setitem__") and hasattr(obj, "flags") and type(obj).__name__ != "void"
+        else EXT_SCALAR
+    )
     return msgspec.msgpack.Ext(code, len(head).to_bytes(4, "big") + head + obj.tobytes())
 
 
@@ -159,7 +176,8 @@ def _sanitise(value: Any, replaced: list[str], *, depth: int) -> Any:
         return _mark(value, replaced)
     if isinstance(value, Mapping):
         return {
-            _sanitise_key(key, replaced): _sanitise(item, replaced, depth=depth + 1) for key, item in value.items()
+            _sanitise_key(key, replaced): _sanitise(item, replaced, depth=depth + 1)
+            for key, item in value.items()
         }
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_sanitise(item, replaced, depth=depth + 1) for item in value]

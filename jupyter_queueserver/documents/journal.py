@@ -101,7 +101,9 @@ class JournalWriter:
         self._ring()
         if encoded.replaced:
             what = "; ".join(encoded.replaced[:5])
-            self._alarm(f"a document ({name}) was stored with {len(encoded.replaced)} value(s) replaced by text: {what}")
+            self._alarm(
+                f"a document ({name}) was stored with {len(encoded.replaced)} value(s) replaced by text: {what}"
+            )
 
     def close(self) -> None:
         """Close the files; later appends fail with an alarm. May be called twice."""
@@ -192,7 +194,9 @@ class JournalWriter:
 
 def _first_bytes(environment_id: str, first_seq: int) -> bytes:
     header = SegmentHeader(environment_id, first_seq, time.time(), boot_id(), os.getpid())
-    return records.SEGMENT_MAGIC + records.pack(first_seq, records.KIND_HEADER, msgspec.msgpack.encode(header))
+    return records.SEGMENT_MAGIC + records.pack(
+        first_seq, records.KIND_HEADER, msgspec.msgpack.encode(header)
+    )
 
 
 def _write_whole(descriptor: int, data: bytes) -> int:

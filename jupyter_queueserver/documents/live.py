@@ -44,7 +44,9 @@ class Thinner:
         Seconds, monotonic.
     """
 
-    def __init__(self, send: Callable[[Entry], None], *, clock: Callable[[], float], gap: float = EVENT_GAP) -> None:
+    def __init__(
+        self, send: Callable[[Entry], None], *, clock: Callable[[], float], gap: float = EVENT_GAP
+    ) -> None:
         self._send = send
         self._clock = clock
         self._gap = gap

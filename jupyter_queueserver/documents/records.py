@@ -10,7 +10,18 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
-__all__ = ["HEAD_SIZE", "KIND_DOCUMENT", "KIND_HEADER", "SEGMENT_MAGIC", "Head", "Record", "check", "find_next", "pack", "parse_head"]
+__all__ = [
+    "HEAD_SIZE",
+    "KIND_DOCUMENT",
+    "KIND_HEADER",
+    "SEGMENT_MAGIC",
+    "Head",
+    "Record",
+    "check",
+    "find_next",
+    "pack",
+    "parse_head",
+]
 
 SEGMENT_MAGIC: Final = b"JQSJNL1\n"
 MARKER: Final = b"\xf7jr\x01"

@@ -172,7 +172,12 @@ class Relay:
         self._trimmed_at = now
         positions = [d.saved_position() for d in self.deliveries if d.consumer.durable]
         trim(
-            self._journal, positions, self._tracker.position(), self._tracker.ended(), now, self.settings.retention
+            self._journal,
+            positions,
+            self._tracker.position(),
+            self._tracker.ended(),
+            now,
+            self.settings.retention,
         )
 
     def _is_over(self) -> bool:

@@ -13,7 +13,16 @@ import msgspec
 
 from jupyter_queueserver.documents import records
 
-__all__ = ["RESERVED", "SUFFIX", "JournalIndex", "SegmentHeader", "environments", "read_header", "segment_path", "segments"]
+__all__ = [
+    "RESERVED",
+    "SUFFIX",
+    "JournalIndex",
+    "SegmentHeader",
+    "environments",
+    "read_header",
+    "segment_path",
+    "segments",
+]
 
 SUFFIX: Final = ".jnl"
 RESERVED: Final = frozenset({"cursors", "dead"})
@@ -88,7 +97,9 @@ class JournalIndex:
 
     def _list(self) -> list[str]:
         try:
-            folders = [path for path in self.directory.iterdir() if path.is_dir() and path.name not in RESERVED]
+            folders = [
+                path for path in self.directory.iterdir() if path.is_dir() and path.name not in RESERVED
+            ]
         except FileNotFoundError:
             return []
         found = [(self._age(folder), folder.name) for folder in folders]

@@ -85,6 +85,10 @@ def run_table(data_dir: str | os.PathLike[str] | None, run_uid: str, stream: str
 
 def _page_rows(page: dict[str, Any]) -> dict[int, dict[str, Any]]:
     return {
-        seq_num: {"seq_num": seq_num, "time": page["time"][at], **{key: col[at] for key, col in page["data"].items()}}
+        seq_num: {
+            "seq_num": seq_num,
+            "time": page["time"][at],
+            **{key: col[at] for key, col in page["data"].items()},
+        }
         for at, seq_num in enumerate(page["seq_num"])
     }

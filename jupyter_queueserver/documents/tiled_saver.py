@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from jupyter_queueserver.documents.consumers import NotInstalled, Rejected, Unav
 from jupyter_queueserver.documents.embedded import Server, ServerNotStarted, missing_modules
 from jupyter_queueserver.documents.reader import Entry
 from jupyter_queueserver.documents.run_index import RunIndex
+from jupyter_queueserver.documents.write_guard import WriteFailed, WriteGuard
 
 __all__ = ["FlushGate", "TiledSaver"]
 
@@ -67,7 +69,9 @@ class TiledSaver:
     def deliver(self, batch: Sequence[Entry]) -> None:
         """Write a batch: all rows of a stream at once, unless a document of the run was refused before."""
         self._connect()
-        last_of_stream = {entry.doc["descriptor"]: at for at, entry in enumerate(batch) if "descriptor" in entry.doc}
+        last_of_stream = {
+            entry.doc["descriptor"]: at for at, entry in enumerate(batch) if "descriptor" in entry.doc
+        }
         flush_at = set(last_of_stream.values())
         for at, entry in enumerate(batch):
             run = self._index.run_of(entry.name, entry.doc)
@@ -99,16 +103,21 @@ class TiledSaver:
         if missing:
             names = ", ".join(missing)
             raise NotInstalled(f"saver not installed ({names}): pip install 'jupyter_queueserver[data]'")
+        os.environ["TILED_RETRY_ATTEMPTS"] = (
+            "1"  # read at the import below: trying again is the relay's business
+        )
         from bluesky_tiled_plugins.writing.tiled_writer import TiledWriter
         from tiled.client import from_uri
 
         try:
             info = self._server.ensure()
             self._client = from_uri(info.address, api_key=info.api_key, trust_env=False)
+            WriteGuard(self._client.context.http_client)
             self._writer = TiledWriter(self._client, batch_size=self._gate)
         except ServerNotStarted as error:
             raise Unavailable(str(error)) from error
         except Exception as error:
+            self._forget()
             raise Unavailable(f"the Tiled server does not answer: {error!r}") from error
 
     def _write(self, entry: Entry, run: str | None, at: int) -> None:
@@ -154,17 +163,24 @@ class TiledSaver:
         """What a failure means for the relay; the writer is given up, because it may be in any state."""
         careful = run in self._careful
         self._forget()
+        import httpx
+
         reason = f"{entry.name}: {type(error).__name__}: {error}"[:1000]
         if _is_passing(error):
             return Unavailable(reason)
         if not careful and run is not None:
             self._careful.add(run)
             return Unavailable(f"{reason} (trying again, one document at a time)")
-        return Rejected(reason, index=at)
+        own = not isinstance(
+            error, (WriteFailed, httpx.HTTPError)
+        )  # the writer's own refusal will not change
+        return Rejected(reason, index=at, final=own)
 
     def _forget(self) -> None:
         self._writer = None
-        self._client = None
+        if self._client is not None:
+            self._client.context.http_client.close()
+            self._client = None
         self._index = RunIndex()
         self._written.clear()
         self._skipped.clear()
@@ -174,6 +190,8 @@ def _is_passing(error: Exception) -> bool:
     """Whether the same document may well be taken later (server away, overloaded, changed in between)."""
     import httpx
 
+    if isinstance(error, WriteFailed):
+        return error.status != 500
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code in _COME_BACK
     return isinstance(error, (httpx.HTTPError, OSError))

@@ -39,7 +39,10 @@ def catalog_config(directory: Path, key: str) -> dict[str, Any]:
                 "tree": "catalog",
                 "args": {
                     "uri": f"sqlite:///{directory}/catalog.db",
-                    "writable_storage": [f"file://localhost{directory}/data", f"sqlite:///{directory}/tables.db"],
+                    "writable_storage": [
+                        f"file://localhost{directory}/data",
+                        f"sqlite:///{directory}/tables.db",
+                    ],
                     "init_if_not_exists": True,
                     "specs": [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
                 },
@@ -62,7 +65,9 @@ class Activity:
         Seconds, monotonic.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
         self._clock = clock
         self._busy = 0
@@ -93,7 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     directory: Path = options.directory.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     lock = os.open(directory / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -28,7 +28,12 @@ class Retention(msgspec.Struct, frozen=True):
 
 
 def trim(
-    journal_dir: Path, positions: Sequence[Position], reached: Position, ended: set[str], now: float, keep: Retention
+    journal_dir: Path,
+    positions: Sequence[Position],
+    reached: Position,
+    ended: set[str],
+    now: float,
+    keep: Retention,
 ) -> list[Path]:
     """Delete segments that are old, beyond the size to keep and behind all *positions*; the paths that were deleted.
 
@@ -71,7 +76,8 @@ def _behind(env: str, number: int, last: bool, reached: Position, positions: Seq
     """Whether tracker and every cursor have passed the end of this segment (of the last one: stand at its end)."""
     end = reached.environments.get(env)
     return end is not None and all(
-        _passed(position.environments.get(env), number, end if last else None) for position in [reached, *positions]
+        _passed(position.environments.get(env), number, end if last else None)
+        for position in [reached, *positions]
     )
 
 

@@ -32,13 +32,11 @@ def open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def spawn_detached(
-    command: Sequence[str], log: Path, *, pass_fds: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
+def spawn_detached(command: Sequence[str], log: Path, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start a program that outlives this one: a session of its own, no input, output appended to ``log``."""
     handle = open_log(log)
     try:
-        return subprocess.Popen(  # noqa: S603 - our own programs, no shell
+        return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=handle,
@@ -84,14 +82,16 @@ def ensure_manager(
     elif (runtime := read_runtime(instance)) is not None:
         return runtime
     command = watchdog_command("--detach", "--data-dir", str(instance.data_dir), *arguments)
+    return _start(command, timeout, instance.logs)
+
+
+def _start(command: Sequence[str], timeout: float, logs: Path) -> Runtime:
     try:
-        done = subprocess.run(  # noqa: S603 - our own program, no shell
+        done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise LaunchError(
-            f"The manager was not ready after {timeout:g} s; see {instance.logs}/manager.log."
-        ) from error
+        raise LaunchError(f"The manager was not ready after {timeout:g} s; see {logs}/manager.log.") from error
     except OSError as error:
         raise LaunchError(f"The manager could not be started: {error}.") from error
     if done.returncode != 0:

@@ -90,8 +90,8 @@ def is_alive(identity: Identity) -> bool:
 class ProcessWatch:
     """Sees the death of a process, child or not.
 
-    With pidfd (Linux) at once; without it by looking every ``interval`` seconds.  Open it *before* checking that the process is
-    the right one: then no other process can take its place in between.
+    With pidfd (Linux) at once; without it by looking every ``interval`` seconds.  Open it *before* checking that
+    the process is the right one: then no other process can take its place in between.
     """
 
     def __init__(self, pid: int, *, use_pidfd: bool = True, interval: float = 0.2) -> None:
@@ -123,7 +123,7 @@ class ProcessWatch:
         import asyncio  # here, because the watchdog uses this class and must stay small
 
         if self._fd is None or self.is_dead():
-            while not self.is_dead():
+            while not self.is_dead():  # noqa: ASYNC110 - nothing announces this death
                 await asyncio.sleep(self.interval)
             return
         loop = asyncio.get_running_loop()

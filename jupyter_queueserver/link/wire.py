@@ -111,8 +111,7 @@ class RequestChannel:
             "zmq.asyncio.Socket", (context or zmq.asyncio.Context.instance()).socket(zmq.DEALER)
         )
         self._socket.linger = 0
-        self._socket.reconnect_ivl = 10
-        self._socket.reconnect_ivl_max = 200
+        self._socket.reconnect_ivl = 10  # a worker that starts is heard as soon as it listens
         self._socket.connect(address)
         self._reader = asyncio.create_task(self._read())
 

@@ -56,7 +56,7 @@ class ControlSocket:
             self._socket.set(zmq.CURVE_SERVER, 1)
             self._socket.set(zmq.CURVE_SECRETKEY, private_key.encode())
         self._socket.bind(address)
-        self.address = self._socket.get(zmq.LAST_ENDPOINT).decode().rstrip("\x00")
+        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\x00")
 
     async def run(self) -> None:
         """Answer until cancelled."""

@@ -157,12 +157,7 @@ class Environment:
         return running is not None and running.item_uid == item.item_uid
 
     def _allowed(self, item: Item) -> Allowed:
-        catalogue = self.writer.state.catalogue
-        try:
-            plans, devices = catalogue.allowed_names(item.user_group)
-        except QueueServerError:
-            return Allowed(plans=(), devices=())
-        return Allowed(plans=plans, devices=devices)
+        return Allowed(group=item.user_group, permissions=self.writer.state.catalogue.permissions_text())
 
     async def _pause(self, effect: effects.PauseEngine) -> None:
         try:

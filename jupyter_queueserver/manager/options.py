@@ -66,9 +66,7 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Start
     parser = make_parser()
     given = vars(parser.parse_args(list(arguments)))
     if given["private"] and (given["zmq_control_addr"] or given["zmq_info_addr"]):
-        parser.error(
-            "--private means no TCP address at all: leave --zmq-control-addr and --zmq-info-addr out"
-        )
+        parser.error("--private means no TCP address at all: leave --zmq-control-addr and --zmq-info-addr out")
     data_dir = str(find_instance(given["data_dir"]).data_dir)
     return StartOptions(
         settings=None if given["adopt"] else make_settings(given, environ, data_dir),
@@ -87,15 +85,13 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Start the queue manager and watch over it. Without options: simulated devices, plans.",
     )
-    parser.add_argument(
-        "--config", metavar="PATH", help="YAML file with options (environment: QSERVER_CONFIG)"
-    )
+    parser.add_argument("--config", metavar="PATH", help="YAML file with options (environment: QSERVER_CONFIG)")
     parser.add_argument("--data-dir", metavar="DIR", help="data directory of the instance")
     parser.add_argument("--private", action="store_true", help="no TCP sockets, only the private Unix socket")
-    parser.add_argument("--allow-remote", action="store_true", default=None, help="allow open TCP")
     parser.add_argument(
-        "--detach", action="store_true", help="go on in the background once the manager is ready"
+        "--allow-remote", action="store_true", default=None, help="allow TCP beyond loopback without a key"
     )
+    parser.add_argument("--detach", action="store_true", help="go on in the background once the manager is ready")
     sources = parser.add_mutually_exclusive_group()
     for option in OPTIONS:
         if option.flags:
@@ -108,9 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-re", action="store_true", default=None, help="deprecated: it is always kept")
     parser.add_argument("--adopt", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--without-pidfd", dest="use_pidfd", action="store_false", default=None, help=argparse.SUPPRESS
-    )
+    parser.add_argument("--without-pidfd", dest="use_pidfd", action="store_false", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--silence-limit", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--manager-program", help=argparse.SUPPRESS)
     return parser
@@ -142,9 +136,7 @@ def make_settings(given: Mapping[str, Any], environ: Mapping[str, str], data_dir
             file.pop(name, None)  # a source on the command line replaces the file's, of whatever kind
     values = {**_from_environment(environ), **file, **line}
     addresses = _addresses(values)
-    known = {
-        name: values[name] for name in Settings.__struct_fields__ if name in values and name not in addresses
-    }
+    known = {name: values[name] for name in Settings.__struct_fields__ if name in values and name not in addresses}
     if "zmq_encoding" in known:
         known["zmq_encoding"] = known["zmq_encoding"].lower()
     source = resolve_startup(values, environ)
@@ -182,8 +174,6 @@ def _addresses(values: Mapping[str, Any]) -> dict[str, str | None]:
         "zmq_control_addr": check_address(control, "--zmq-control-addr", remote or key is not None),
         # Console text is never encrypted, so a key does not make it fit for the network; unpublished, it
         # harms nobody.
-        "zmq_info_addr": check_address(
-            info, "--zmq-info-addr", remote or not values.get("zmq_publish_console")
-        ),
+        "zmq_info_addr": check_address(info, "--zmq-info-addr", remote or not values.get("zmq_publish_console")),
         "zmq_private_key": key,
     }

@@ -41,7 +41,7 @@ class InfoSocket:
         self._socket = context.socket(zmq.PUB)
         self._socket.set(zmq.LINGER, 200)
         self._socket.bind(address)
-        self.address = self._socket.get(zmq.LAST_ENDPOINT).decode().rstrip("\x00")
+        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\x00")
 
     async def run(self) -> None:
         """Publish the status at each change and once a second, until cancelled."""

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import zmq.asyncio
@@ -62,11 +63,14 @@ class Service:
         self._context = zmq.asyncio.Context()
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._started = time.time()
+        self._ready = False
 
     async def run(self) -> int:
         """Serve until the end; returns the exit status."""
         fence = self._store.acquire(self._owner())
-        self._heartbeat = Heartbeat(self._instance, on_watchdog=lambda _: self._write_runtime())
+        self._heartbeat = Heartbeat(
+            self._instance, use_pidfd=self._settings.use_pidfd, on_watchdog=lambda _: self._write_runtime()
+        )
         self._build(fence, self._first_state())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -116,7 +120,6 @@ class Service:
 
     def _build(self, fence: int, state: State) -> None:
         settings, instance = self._settings, self._instance
-        self._ready = False
         self._environment = Environment(
             instance, settings, fence, on_console=self._look_at_console, on_opened=self._environment_opened
         )
@@ -203,7 +206,7 @@ class Service:
 
     # -- what others tell ----------------------------------------------------------------------
 
-    def publish(self, changes: list[AnyChange], first_seq: int, state: State) -> None:
+    def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
         """Send committed changes to everybody who listens."""
         self._events.publish(changes, first_seq, state)
         if self._info is not None:

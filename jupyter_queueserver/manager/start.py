@@ -176,8 +176,12 @@ def _start_in_background(instance: Instance, options: StartOptions, deadline: fl
         line = pipe.readline()
     if not line:
         return StartReport(text=f"The watchdog ended with status {child.wait()} at its start; see {log}.")
-    child.returncode = 0
-    return msgspec.json.decode(line, type=StartReport)
+    outcome = msgspec.json.decode(line, type=StartReport)
+    if outcome.ready:
+        child.returncode = 0
+    else:
+        child.wait()  # so that the data directory is free again when the refusal is told
+    return outcome
 
 
 def _reporter(handle: int | None) -> Callable[[StartReport], None]:

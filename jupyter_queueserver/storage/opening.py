@@ -21,8 +21,8 @@ def open_store(
     path
         The database file; its directory must exist.  Not used by ``memory``.
     lease
-        The file that is locked while a manager owns the store.  None: beside the database, with ``.lease`` added
-        to its name.
+        The file that is locked while a manager owns the store.  None: beside the database, with ``.lease``
+        added to its name.
 
     Raises
     ------

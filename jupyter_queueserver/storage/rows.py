@@ -1,7 +1,7 @@
 """Changes of queue and history as rows of the SQLite store.
 
-The order of the queue is a number in each row, with gaps: an insertion writes its own rows only, until a gap is
-used up and the numbers are given anew.
+The order of the queue is a number in each row, with gaps: an insertion writes its own rows only, until a gap
+is used up and the numbers are given anew.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> None:
             f"The store {path} has schema version {version}; this program knows versions up to {len(known)}."
         )
     path.chmod(0o600)
-    journal = "DELETE" if is_on_network(path.parent) else "WAL"  # WAL needs memory that all users of a file share
+    journal = "DELETE" if is_on_network(path.parent) else "WAL"  # WAL needs shared memory
     connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
     connection.execute("PRAGMA synchronous = FULL")
     for number, script in known[version:]:

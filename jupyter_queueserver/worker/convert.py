@@ -72,9 +72,7 @@ def bind_item(
         raise _refusal(problems)
     bound = plan_signature(description).bind(*args, **kwargs)
     _convert_arguments(bound.arguments, parameters, names, problems, kwargs)
-    for key, parameter in parameters.items():
-        if key not in bound.arguments and parameter.get("default_defined_in_decorator"):
-            bound.arguments[key] = _converted(ast.literal_eval(parameter["default"]), names, _EVERYTHING)
+    _add_defaults(bound.arguments, parameters, names)
     if problems or not callable(plan):
         raise _refusal(problems)
     return BoundPlan(plan, bound.args, bound.kwargs)
@@ -101,6 +99,13 @@ def _convert_arguments(
         problems += [_Fault(path, *found) for found in _left_over(key, converted, parameter, names)]
         is_star = parameter["kind"]["name"] == "VAR_POSITIONAL"
         arguments[key] = tuple(converted) if is_star else converted
+
+
+def _add_defaults(arguments: dict[str, Any], parameters: Mapping[str, Any], names: _Names) -> None:
+    """Pass the defaults of the decorator, which the function itself does not know."""
+    for key, parameter in parameters.items():
+        if key not in arguments and parameter.get("default_defined_in_decorator"):
+            arguments[key] = _converted(ast.literal_eval(parameter["default"]), names, _EVERYTHING)
 
 
 def _refusal(problems: list[_Fault]) -> ItemInvalid:

@@ -9,13 +9,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from numbers import Integral
 from typing import Any
 
 from ..core.reports import EngineState, Report, RunClosed, RunOpened
 
 log = logging.getLogger(__name__)
+
+
+class PlanExited(RuntimeError):
+    """A plan called `sys.exit` (or raised `KeyboardInterrupt`)."""
+
+
+def without_exit(plan: Any) -> Generator[Any, Any, Any]:
+    """Turn what would end the RunEngine's own thread, and leave the worker waiting for ever, into a failure of the plan."""
+    try:
+        return (yield from plan)
+    except (SystemExit, KeyboardInterrupt) as err:
+        raise PlanExited(f"the plan raised {err!r}") from err
 
 
 class Engine:
@@ -65,6 +77,7 @@ class Engine:
         self.run_engine = run_engine
         self._previous_hook = run_engine.state_hook
         run_engine.state_hook = self._state_changed
+        run_engine.preprocessors.append(without_exit)
         run_engine.subscribe(self._document)
         run_engine.subscribe(self._run_opened, "start")
         run_engine.subscribe(self._run_closed, "stop")

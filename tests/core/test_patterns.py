@@ -4,7 +4,7 @@ import contextlib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_queueserver.core.descriptions import device_is, lookup, usable_device_names, walk_devices
@@ -148,6 +148,7 @@ def trees(draw, depth=3):
     return result
 
 
+@settings(deadline=None)
 @given(trees())
 def test_full_pattern_selects_every_node_once(tree):
     everything = [name for name, _ in walk_devices(tree)]
@@ -155,18 +156,21 @@ def test_full_pattern_selects_every_node_once(tree):
     assert len(everything) == len(set(everything))
 
 
+@settings(deadline=None)
 @given(trees(), st.integers(1, 4))
 def test_depth_counts_levels(tree, depth):
     selected = parse_device_pattern(f":?.*:depth={depth}").select(tree)
     assert selected == {name for name, _ in walk_devices(tree) if name.count(".") < depth}
 
 
+@settings(deadline=None)
 @given(trees(), st.sampled_from(["READABLE", "DETECTOR", "MOTOR", "FLYABLE"]))
 def test_type_restricts_only_what_is_included(tree, kind):
     expected = {name for name, found in walk_devices(tree) if device_is(found, kind.lower())}
     assert parse_device_pattern(f"__{kind}__:?.*").select(tree) == expected
 
 
+@settings(deadline=None)
 @given(trees())
 def test_exact_names_select_themselves(tree):
     for name, found in walk_devices(tree):
@@ -175,6 +179,7 @@ def test_exact_names_select_themselves(tree):
         assert lookup(tree, name) == found
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_compiled_or_refused(text):
     for parse in (parse_device_pattern, parse_name_pattern):

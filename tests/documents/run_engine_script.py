@@ -25,7 +25,7 @@ def main(data_dir: Path, socket_dir: Path, environment_id: str) -> None:
     writer = JournalWriter(data_dir / "journal", environment_id, bell=socket_dir / "relay.bell")
     engine = RunEngine({})
     engine.subscribe(writer.append)
-    image = SynSignal(name="image", func=lambda: np.arange(32 * 32, dtype="float64").reshape(32, 32))
+    image = SynSignal(name="image", func=lambda: np.arange(32 * 24, dtype="float64").reshape(32, 24))
     uids = [*engine(bp.scan([det], motor, 0, 1, 11), sample="Cu"), *engine(bp.count([image], num=3))]
 
     def die(name: str, doc: dict[str, Any]) -> None:

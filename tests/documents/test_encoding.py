@@ -27,8 +27,10 @@ plain = st.recursive(
     | st.floats(allow_nan=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     | st.binary(max_size=20),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 dtypes = hnp.scalar_dtypes() | hnp.array_dtypes(max_size=3)
@@ -101,7 +103,11 @@ def test_odd_keys_do_not_lose_the_document() -> None:
     assert sorted(map(str, back.values())) == sorted(["tuple", "surrogate", "1", str(back["k"])])
 
 
-@given(hnp.arrays(st.sampled_from(["<f8", ">f4", "<i2", "|u1", "|b1", ">i8"]), hnp.array_shapes(max_dims=3, max_side=3)))
+@given(
+    hnp.arrays(
+        st.sampled_from(["<f8", ">f4", "<i2", "|u1", "|b1", ">i8"]), hnp.array_shapes(max_dims=3, max_side=3)
+    )
+)
 def test_small_arrays_can_be_shown_without_numpy(array: np.ndarray) -> None:
     ext = decode_light(encode(array).data)
     assert array_head(ext).shape == array.shape

@@ -22,7 +22,9 @@ from jupyter_queueserver.documents.segments import environments, read_header, se
 sizes = st.lists(st.integers(0, 400), min_size=1, max_size=12)
 
 
-def write(directory: Path, lengths: list[int], environment: str = "env", segment_bytes: int = 1 << 20) -> None:
+def write(
+    directory: Path, lengths: list[int], environment: str = "env", segment_bytes: int = 1 << 20
+) -> None:
     writer = JournalWriter(directory, environment, segment_bytes=segment_bytes)
     for number, length in enumerate(lengths):
         writer.append("event", {"n": number, "fill": b"\xf7jr\x01" * (length // 4)})
@@ -62,7 +64,9 @@ def test_reading_in_any_steps_with_restarts_gives_everything_once(
 
 @settings(max_examples=60, deadline=None)
 @given(lengths=sizes, data=st.data())
-def test_a_torn_tail_hides_only_itself_and_a_new_writer_goes_on(base: Path, lengths: list[int], data: Any) -> None:
+def test_a_torn_tail_hides_only_itself_and_a_new_writer_goes_on(
+    base: Path, lengths: list[int], data: Any
+) -> None:
     directory = fresh(base)
     write(directory, lengths)
     path = segment_path(directory, "env", 1)

@@ -75,7 +75,9 @@ def test_streams_are_thinned_apart() -> None:
 
 
 def test_frames_hold_numbers_and_describe_large_arrays() -> None:
-    doc = event_document("a", 1, small=np.arange(6, dtype="i4").reshape(2, 3), big=np.zeros((64, 64)), one=np.float64(2))
+    doc = event_document(
+        "a", 1, small=np.arange(6, dtype="i4").reshape(2, 3), big=np.zeros((64, 64)), one=np.float64(2)
+    )
     light = encoding.decode_light(encoding.encode(doc).data)
     message = json.loads(frame(Entry("env", 7, "event", light, SPOT, SPOT, 1)))
     assert message["environment_id"] == "env"

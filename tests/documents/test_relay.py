@@ -85,7 +85,9 @@ def running(journal: Path, sockets: Path) -> Iterator[Running]:
         assert not thread.is_alive()
 
 
-def status_when(journal: Path, good: Callable[[dict[str, ConsumerStatus]], bool]) -> dict[str, ConsumerStatus]:
+def status_when(
+    journal: Path, good: Callable[[dict[str, ConsumerStatus]], bool]
+) -> dict[str, ConsumerStatus]:
     """Wait until the published status is as wanted."""
     deadline = time.monotonic() + WAIT
     while time.monotonic() < deadline:
@@ -171,7 +173,15 @@ def test_the_process_is_small_alone_and_ends_at_sigterm(journal: Path, sockets: 
     try:
         status_when(journal, lambda all_: "live" in all_)
         second = subprocess.run(
-            [sys.executable, "-m", "jupyter_queueserver.documents", "--data-dir", data, "--socket-dir", sockets],
+            [
+                sys.executable,
+                "-m",
+                "jupyter_queueserver.documents",
+                "--data-dir",
+                data,
+                "--socket-dir",
+                sockets,
+            ],
             capture_output=True,
             text=True,
             check=True,

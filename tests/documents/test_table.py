@@ -27,7 +27,13 @@ def test_a_table_from_the_journal(journal: Path, fill: Fill) -> None:
     assert table.stop is not None
     assert table.stop["exit_status"] == "success"
     assert list(table.to_pandas().index) == [1, 2, 3, 4]
-    assert [name for name, _ in documents_of(journal, "b")] == ["start", "descriptor", "event", "event", "stop"]
+    assert [name for name, _ in documents_of(journal, "b")] == [
+        "start",
+        "descriptor",
+        "event",
+        "event",
+        "stop",
+    ]
 
 
 def test_an_open_run_and_a_repeated_point(journal: Path, fill: Fill) -> None:
@@ -52,7 +58,11 @@ def test_pages_and_arrays(journal: Path, fill: Fill) -> None:
     }
     fill([start, descriptor, ("event_page", page), ("event", event_document("a", 3, image=np.eye(3)))])
     table = run_table(journal.parent, "a")
-    assert [(row["seq_num"], row["time"], row["label"]) for row in table] == [(1, 5.0, "p"), (2, 6.0, "q"), (3, 1003.0, "p3")]
+    assert [(row["seq_num"], row["time"], row["label"]) for row in table] == [
+        (1, 5.0, "p"),
+        (2, 6.0, "q"),
+        (3, 1003.0, "p3"),
+    ]
     np.testing.assert_array_equal(table[2]["image"], np.eye(3))
 
 

@@ -40,7 +40,7 @@ def close_environment(step: Step) -> None:
     current = manager_state(state)
     if state.environment.state == "closing":
         raise StateError("Manager is already in the process of closing the RE Worker environment.")
-    if state.environment.state != "open":
+    if state.environment.state in ("closed", "opening"):
         raise StateError("RE Worker environment does not exist.", code="no_environment")
     if current in ("executing_queue", "starting_queue"):
         raise StateError(

@@ -45,6 +45,12 @@ def require_ready(state: State) -> None:
         )
     if manager_state(state) != "idle":
         raise StateError("RE Manager is busy.", code="busy", hint=f"It is in state '{manager_state(state)}'.")
+    if state.engine != "idle":
+        raise StateError(
+            "IPython kernel (RE Worker) is busy.",
+            code="busy",
+            hint=f"The Run Engine is in state '{state.engine}' by a plan that was started outside the queue: end that first.",
+        )
 
 
 def stop_queue(step: Step) -> None:
@@ -113,22 +119,21 @@ def continue_failed(step: Step) -> None:
 
 
 def take_next(step: Step) -> None:
-    """Decide what comes next: an item, or idle."""
-    while True:
-        state = step.state
-        execution = state.execution
-        if execution.stop_pending or execution.pause_pending or execution.alone or not len(state.queue):
-            go_idle(step)
-            return
-        item = state.queue.at(0)
-        step.emit(QueueRemoved(uids=(item.item_uid,)))
-        if item.is_plan:
-            begin(step, item)
-            return
-        if state.mode.loop:
-            _put_copy_at_back(step, item)
+    """Decide what comes next: an item, or idle (the only instruction, ``queue_stop``, leads to idle too)."""
+    state = step.state
+    execution = state.execution
+    wished = execution.stop_pending or execution.pause_pending or execution.alone
+    if wished or not state.is_open or not len(state.queue):
         go_idle(step)
         return
+    item = state.queue.at(0)
+    step.emit(QueueRemoved(uids=(item.item_uid,)))
+    if item.is_plan:
+        begin(step, item)
+        return
+    if state.mode.loop:
+        _put_copy_at_back(step, item)
+    go_idle(step)
 
 
 def begin(step: Step, item: Item, *, alone: bool = False) -> None:
@@ -140,9 +145,17 @@ def begin(step: Step, item: Item, *, alone: bool = False) -> None:
     step.emit(RunningSet(item=running))
     if step.state.runs:
         step.emit(RunsSet())
-    if alone != step.state.execution.alone:
-        step.emit(ExecutionSet(execution=replace(step.state.execution, alone=alone)))
+    _expect_taking(step, alone)
     step.act(StartItem(item=running))
+
+
+def _expect_taking(step: Step, alone: bool) -> None:
+    """Between two items clients see ``executing_queue``; a command that the item before was told is not for this one."""
+    before = step.state.execution
+    state = "starting" if before.state == "idle" else before.state
+    after = replace(before, state=state, alone=alone, command=None)
+    if after != before:
+        step.emit(ExecutionSet(execution=after))
 
 
 def go_idle(step: Step) -> None:
@@ -167,9 +180,13 @@ def paused(step: Step) -> None:
 
 
 def engine_changed(step: Step, engine: str | None) -> None:
-    """The RunEngine says in which state it is."""
+    """The RunEngine says in which state it is; without an environment that is no news."""
+    if step.state.environment.state == "closed":
+        return
     if engine != step.state.engine:
         step.emit(EngineSet(engine=engine))
+    if step.state.running is None and engine != "running":
+        pause_failed(step)  # it was for a plan started outside the queue, and nothing else would take it back
 
 
 def end_running(
@@ -229,7 +246,8 @@ def _after_end(step: Step, item: Item, result: dict[str, Any], again: bool) -> N
             front = step.state.queue.at(0).item_uid if len(step.state.queue) else None
             back = item.replaced(item_uid=step.new_uid(), result=result)
             step.emit(QueueInserted(items=(back,), before=front))
-    if again and (ending == "completed" or forgiven):
+    outside = step.state.execution.state == "paused"  # nobody told it here to go on: a console did, the queue stops
+    if again and not outside and (ending == "completed" or forgiven):
         take_next(step)
     else:
         go_idle(step)

@@ -30,7 +30,7 @@ def clear(step: Step, size: Any, item_uid: Any) -> None:
         surplus = len(history) - max(size, 0)
         if surplus > 0:
             step.emit(HistoryTrimmed(count=surplus))
-    elif item_uid in history:
+    elif item_uid is not None and item_uid in history:
         step.emit(HistoryTrimmed(count=history.index(item_uid) + 1))
 
 

@@ -54,7 +54,7 @@ def _insertion_index(state: State, pos: Any) -> str | None:
         pos = 0
     if not is_index(pos):
         raise _bad_position(pos, "value")
-    if pos >= count or pos == -1:
+    if count == 0 or pos >= count or pos == -1:
         return None
     if pos < 0:
         pos = max(0, count + pos + 1)

@@ -13,15 +13,16 @@ from .positions import insertion_point, locate, move_source, move_target
 
 
 def add(step: Step, items: Sequence[Item], pos: Any, before_uid: Any, after_uid: Any) -> None:
-    """Put checked items into the queue, one behind the other."""
+    """Put checked items into the queue, one behind the other; without any, the place is not looked at."""
+    if not items:
+        return
     try:
         before = insertion_point(step.state, pos, before_uid, after_uid)
     except QueueServerError as err:
         if len(items) == 1:
             err.data["item"] = items[0]
         raise
-    if items:
-        step.emit(QueueInserted(items=tuple(items), before=before))
+    step.emit(QueueInserted(items=tuple(items), before=before))
 
 
 def remove(step: Step, pos: Any, uid: Any) -> Item:

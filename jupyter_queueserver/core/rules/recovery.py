@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ..changes import EnvironmentSet
 from ..decision import Step
-from ..effects import CloseEnvironment, ContinueEngine, DestroyEnvironment, StartItem
+from ..effects import CloseEnvironment, ContinueEngine, DestroyEnvironment, PauseEngine, StartItem
 from .execution import go_idle
 
 
@@ -41,3 +41,5 @@ def _repeat_for_running(step: Step) -> None:
     command = state.execution.command
     if command is not None and state.engine == "paused":
         step.act(ContinueEngine(command=command))
+    if state.execution.pause_pending and state.engine == "running":
+        step.act(PauseEngine(deferred=True))  # an immediate one, if it was heard, shows as another state of the engine

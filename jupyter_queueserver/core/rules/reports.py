@@ -53,6 +53,8 @@ def apply_report(report: AnyReport, step: Step) -> None:
 @apply_report.register
 def _(report: EnvironmentReady, step: Step) -> None:
     state = step.state
+    if state.environment.state == "closed":
+        return  # it had failed before; the end of the process follows
     if state.environment.state == "opening":
         step.emit(
             EnvironmentSet(
@@ -80,6 +82,7 @@ def _(report: EnvironmentFailed, step: Step) -> None:
         traceback=report.traceback or (broken.traceback if broken else ""),
     )
     if environment.state == "opening":
+        engine_changed(step, None)
         step.emit(
             EnvironmentSet(
                 environment=replace(environment, state="closed", failure=failure, files=report.files)

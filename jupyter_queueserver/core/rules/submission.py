@@ -60,12 +60,25 @@ def prepared(catalogue: Catalogue, item: Any, user: Any, user_group: Any, uid: s
     """
     shape = item_shape(item)
     submitter(user, user_group)
+    catalogue.plans_allowed(user_group)  # an unknown group is refused for instructions too
     fields = kept(shape) | {"item_uid": uid, "user": user, "user_group": user_group}
     if shape["item_type"] == "instruction":
         _check_instruction(fields)
     else:
         _check_plan(catalogue, fields)
-    return Item(fields)
+    return _stored(fields)
+
+
+def _stored(fields: dict[str, Any]) -> Item:
+    """Make the item; what JSON cannot carry (bytes of a msgpack client, half a surrogate pair) cannot be stored."""
+    try:
+        item = Item(fields)
+        item.text.decode("utf-8")
+    except (TypeError, ValueError, RecursionError) as err:
+        raise ItemInvalid(
+            str(err), code="not_json", hint="Send only what JSON can carry: text, numbers, lists and objects.", path="item"
+        ) from err
+    return item
 
 
 def _check_instruction(fields: dict[str, Any]) -> None:
@@ -105,5 +118,8 @@ def _in_item(path: str) -> str:
 
 
 def echoed(item: Any) -> Verbatim | None:
-    """Return the item as it was sent, for a refusing reply."""
-    return None if item is None else Verbatim(item)
+    """Return the item as it was sent, for a refusing reply; None if JSON cannot carry it."""
+    try:
+        return None if item is None else Verbatim(item)
+    except (TypeError, ValueError, RecursionError):
+        return None

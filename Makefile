@@ -1,0 +1,62 @@
+# The few names everyone knows.  Everything works from a fresh clone with Python 3.11+ (Node only for the JupyterLab panel).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+
+.PHONY: help demo serve test test-all lint format generate bench clean
+
+help:
+	@echo "make demo      set everything up and run a queue of real plans, end to end"
+	@echo "make serve     the same server, left running; its URL is printed"
+	@echo "make test      set everything up, lint, and run the tests"
+	@echo "make test-all  the long ones too"
+	@echo "make lint      ruff, pyright, import contracts, generated files"
+	@echo "make format    let ruff format the code"
+	@echo "make generate  write the generated files again"
+	@echo "make bench     measure speed and memory (minutes)"
+	@echo "make clean     remove the virtual environment and caches"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.data: pyproject.toml | $(BIN)/python
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[data]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.data
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[data,test]'
+	@touch $@
+
+demo: $(VENV)/.data
+	@$(BIN)/python examples/demo.py
+
+serve: $(VENV)/.data
+	@$(RUN) jupyter_queueserver server
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(RUN) jupyter_queueserver.api.generate --check
+	$(BIN)/pyright
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+generate: $(VENV)/.test
+	$(RUN) jupyter_queueserver.api.generate
+
+test: lint
+	$(RUN) pytest -m "not long"
+
+test-all: lint
+	$(RUN) pytest
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,187 @@
+"""The extension: composes the gateway inside a Jupyter server, and starts and ends what lives beside it.
+
+The manager is hosted, not contained: it runs in processes of its own, so that neither a restart nor a blocked loop of this
+server touches the queue.  Nothing about the queue is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+import zmq.asyncio
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Bool, Enum, List, Unicode
+
+from ..client.target import Target
+from ..instance import Instance, Runtime, find_instance, read_runtime
+from .activity import Activity
+from .keeper import ManagerKeeper
+from .refusals import Refusal
+from .requests import Requests
+from .routes import make_routes
+from .subscription import Position, Subscription
+
+#: Seconds from one mark of activity to the next while the queue is at work.
+_BEAT_EVERY = 10.0
+#: Seconds for the orderly end of manager, worker and watchdog.
+_END_LIMIT = 20.0
+
+_STATUS_REQUEST = b'{"method":"status","params":{}}'
+_STOP_REQUEST = b'{"method":"manager_stop","params":{"option":"safe_on"}}'
+
+
+class QueueServerExtension(ExtensionApp):
+    """Serves the queue under ``<base_url>queueserver/api``."""
+
+    name = "jupyter_queueserver"
+
+    data_dir = Unicode(
+        help="Data directory of the instance; empty: $JUPYTER_QUEUESERVER_DATA_DIR, else the one of this user."
+    ).tag(config=True)
+    address = Unicode(
+        help="0MQ address of a manager that is run by somebody else; empty: the manager of the data directory,"
+        " which is started if it does not run."
+    ).tag(config=True)
+    events_address = Unicode(help="0MQ address of the event stream of the manager given by `address`; empty: it has none.").tag(
+        config=True
+    )
+    public_key = Unicode(help="CurveZMQ key (Z85) of the manager given by `address`; empty: not encrypted.").tag(config=True)
+    startup_dir = Unicode(help="Directory with startup files of the environment.").tag(config=True)
+    startup_profile = Unicode(help="IPython profile whose startup directory is used.").tag(config=True)
+    startup_module = Unicode(help="Importable module with startup code.").tag(config=True)
+    startup_script = Unicode(help="Script with startup code.").tag(config=True)
+    use_ipython_kernel = Bool(True, help="Whether consoles may be attached to the environment.").tag(config=True)
+    user_group = Unicode("primary", help="User group of everybody who comes through this server.").tag(config=True)
+    manager_options = List(Unicode(), help="Further options of start-re-manager, word by word.").tag(config=True)
+    end_manager = Enum(
+        ("started", "always", "never"),
+        "started",
+        help="Whether an idle manager is ended with this server: if this server started it, always, or never."
+        " One with a running or paused plan always stays.",
+    ).tag(config=True)
+
+    instance_found: Instance
+    keeper: ManagerKeeper | None = None
+    activity: Activity
+
+    def initialize_settings(self) -> None:
+        """Find the manager's addresses; nothing is started yet."""
+        assert self.serverapp is not None
+        self.instance_found = find_instance(self.data_dir or None)
+        self.activity = Activity(self.serverapp.web_app.settings)
+        self._context = zmq.asyncio.Context()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._events_address: str | None
+        if self.address:
+            self._events_address = self.events_address or None
+            target = Target(
+                control=self.address,
+                events=self._events_address,
+                public_key=self.public_key or None,
+                origin="QueueServerExtension.address",
+            )
+        else:
+            self._events_address = self.instance_found.events_address
+            target = Target(
+                control=self.instance_found.control_address,
+                events=self._events_address,
+                public_key=None,
+                origin=f"private address of {self.instance_found.data_dir}",
+            )
+        self.requests = Requests(self._context, target, self._silence_reason)
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(make_routes(self.requests, self._context, self._events_address, self.user_group))
+
+    def _silence_reason(self) -> str:
+        return self.keeper.reason if self.keeper is not None else ""
+
+    def current_activity(self) -> dict[str, str] | None:  # type: ignore[override]
+        """What goes on; Jupyter does not end an inactive server while this is not empty."""
+        return self.activity.current
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Begin to keep a manager and to watch its activity; returns at once."""
+        if not self.address:
+            self.keeper = ManagerKeeper(self.instance_found, self.start_options(), self.log)
+            self.keeper.start()
+        watch = self._watch_events(self._events_address) if self._events_address else self._watch_status()
+        self._tasks = [asyncio.create_task(watch), asyncio.create_task(self._beat())]
+
+    def start_options(self) -> list[str]:
+        """Options of `start-re-manager` for a manager that this server starts."""
+        options = ["--private", "--use-ipython-kernel", "ON" if self.use_ipython_kernel else "OFF"]
+        for name in ("startup_dir", "startup_profile", "startup_module", "startup_script"):
+            if value := getattr(self, name):
+                options += [f"--{name.replace('_', '-')}", value]
+        return [*options, *self.manager_options]
+
+    async def _watch_events(self, address: str) -> None:
+        subscription = Subscription(self._context, address, Position(topics=("state",), history=0))
+        try:
+            async for message in subscription.messages():
+                if message.status is not None:
+                    self.activity.see(message.status)
+                elif message.kind == "bye":
+                    self.activity.ended()
+        finally:
+            subscription.close()
+
+    async def _watch_status(self) -> None:
+        """For a manager without event stream: ask."""
+        while True:
+            with contextlib.suppress(Refusal):
+                self.activity.see(await self.requests.send(_STATUS_REQUEST))
+            await asyncio.sleep(_BEAT_EVERY / 2)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_EVERY)
+            self.activity.beat()
+
+    async def stop_extension(self) -> None:
+        """Leave; an idle manager is ended as `end_manager` says."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self.keeper is not None:
+            await self.keeper.stop()
+            await self._end_manager(self.keeper)
+            self.keeper = None
+        self.requests.close()
+        self._context.destroy(linger=0)
+
+    async def _end_manager(self, keeper: ManagerKeeper) -> None:
+        runtime = await asyncio.to_thread(read_runtime, self.instance_found)
+        if runtime is None:
+            return
+        if self.end_manager == "never" or (self.end_manager == "started" and not keeper.started_it):
+            self.log.info("The manager (process %d) goes on.", runtime.manager.pid)
+            return
+        try:
+            reply = msgspec.json.decode(await self.requests.send(_STOP_REQUEST))
+        except (Refusal, msgspec.MsgspecError):
+            reply = {"success": False, "msg": "it does not answer"}
+        if not reply.get("success"):
+            self._say_how_to_come_back(runtime, str(reply.get("msg", "")))
+        elif await keeper.wait_until_gone(runtime, _END_LIMIT):
+            self.log.info("The manager was idle and has ended.")
+        else:
+            self.log.warning("The manager (process %d) was told to end and is not gone yet.", runtime.manager.pid)
+
+    def _say_how_to_come_back(self, runtime: Runtime, refusal: str) -> None:
+        """One line for who stopped the server while a plan was running or paused."""
+        where = f"--data-dir {self.instance_found.data_dir}"
+        self.log.critical(
+            "The queue goes on without this server (manager process %d; %s). Come back with `jupyter queueserver %s`;"
+            " stop plan and manager with `python -m jupyter_queueserver qserver %s manager stop safe off`.",
+            runtime.manager.pid,
+            refusal.removeprefix("Error: ").rstrip("."),
+            where,
+            where,
+        )

@@ -1,0 +1,138 @@
+"""Has a manager running for the extension: starts one, attaches to one that runs, starts it again when all is gone.
+
+The manager lives in processes of its own (`jupyter_queueserver.instance.launch`); nothing here is lost with the Jupyter
+server.  Only who started a manager may end it, and only when it is idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from ..instance import Instance, ProcessWatch, Runtime, read_runtime
+from ..instance.launch import LaunchError, ensure_manager
+
+#: Seconds from one look at the manager to the next.
+LOOK_EVERY = 1.0
+#: Seconds for which a manager may be missing before this gateway starts one: its watchdog is faster.
+_GRACE = 3.0
+#: Seconds to the next attempt after a failed start: first, and at most.
+_FIRST_RETRY, _LAST_RETRY = 5.0, 60.0
+_START_LIMIT = 30.0
+
+Launch = Callable[..., Runtime]
+
+
+class ManagerKeeper:
+    """Keeps the manager of one instance running.
+
+    Parameters
+    ----------
+    options
+        Options of `start-re-manager`, without ``--data-dir``.
+    log
+        Where it reports.
+    launch
+        `ensure_manager`, or a fake of it.
+
+    Attributes
+    ----------
+    reason
+        Sentence on why there is no manager; empty if there is one, or nothing is known.
+    started_it
+        Whether this gateway started the manager that runs.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        options: Sequence[str],
+        log: logging.Logger,
+        *,
+        launch: Launch = ensure_manager,
+        look_every: float = LOOK_EVERY,
+        grace: float = _GRACE,
+    ) -> None:
+        self.reason = "It is being started."
+        self.started_it = False
+        self._instance = instance
+        self._options = list(options)
+        self._log = log
+        self._launch = launch
+        self._look_every = look_every
+        self._grace = grace
+        self._task: asyncio.Task[None] | None = None
+        self._start: asyncio.Task[bool] | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once.  A manager that was stopped on purpose is started too: this start is a user's wish."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Stop keeping; the manager stays as it is.  A start under way is waited for, so that its end is known."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._start is not None:
+            await asyncio.wait([self._start])
+
+    async def _keep(self) -> None:
+        await self._have_one(force=True)
+        loop = asyncio.get_running_loop()
+        missed_since: float | None = None
+        retry = _FIRST_RETRY
+        while True:
+            await asyncio.sleep(self._look_every)
+            runtime, is_stopped = await asyncio.to_thread(self._look)
+            if runtime is not None or is_stopped:
+                missed_since, retry = None, _FIRST_RETRY
+                self.reason = "" if runtime is not None else "It was stopped on purpose; restart this server to start it."
+                continue
+            missed_since = missed_since or loop.time()
+            if loop.time() - missed_since < self._grace:
+                continue
+            self._log.warning("Manager and watchdog are gone; they are started again.")
+            if not await self._have_one(force=False):
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, _LAST_RETRY)
+            missed_since = None
+
+    def _look(self) -> tuple[Runtime | None, bool]:
+        return read_runtime(self._instance), self._instance.stopped_mark.exists()
+
+    async def _have_one(self, *, force: bool) -> bool:
+        """Start or attach; whether there is a manager now."""
+        self._start = asyncio.create_task(self._launch_one(force=force))
+        return await asyncio.shield(self._start)
+
+    async def _launch_one(self, *, force: bool) -> bool:
+        """Start one in a thread, because it takes a second or more, and never twice at once."""
+        before = await asyncio.to_thread(read_runtime, self._instance)
+        try:
+            runtime = await asyncio.to_thread(self._launch, self._instance, self._options, _START_LIMIT, force=force)
+        except LaunchError as err:
+            if self.reason != str(err):
+                self._log.error("No manager: %s", err)
+            self.reason = str(err)
+            return False
+        self.reason = ""
+        attached = before is not None and before.epoch == runtime.epoch
+        self.started_it = self.started_it or not attached
+        verb = "Attached to the manager that runs" if attached else "Started a manager"
+        self._log.info("%s (process %d, data directory %s).", verb, runtime.manager.pid, self._instance.data_dir)
+        return True
+
+    async def wait_until_gone(self, runtime: Runtime, limit: float) -> bool:
+        """Wait for the end of manager and watchdog, at most ``limit`` seconds; whether both are gone."""
+        watches = [ProcessWatch(one.pid) for one in (runtime.manager, runtime.watchdog) if one is not None]
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    for watch in watches:
+                        await watch.wait()
+            return all(watch.is_dead() for watch in watches)
+        finally:
+            for watch in watches:
+                watch.close()

@@ -1,0 +1,50 @@
+"""Requests to the manager: bytes there, bytes back, or a refusal when nobody answers in time.
+
+Replies are not decoded here: a history of many megabytes passes through as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import zmq.asyncio
+
+from ..client.sockets import AsyncSockets, NoAnswer
+from ..client.target import Target
+from .refusals import no_answer
+
+#: Seconds that a manager has for an answer ...
+PATIENCE = 2.0
+#: ... and seconds more for each byte of the request: a big batch is checked item by item.
+_PATIENCE_PER_BYTE = 2e-6
+
+
+class Requests:
+    """The way to the manager for all handlers.
+
+    Parameters
+    ----------
+    target
+        Where the manager is.
+    reason
+        Gives a sentence on why it may be silent; empty if nothing is known.
+    """
+
+    def __init__(self, context: zmq.asyncio.Context, target: Target, reason: Callable[[], str] = str) -> None:
+        self._target = target
+        self._reason = reason
+        self._sockets = AsyncSockets(context)
+
+    async def send(self, request: bytes) -> bytes:
+        """Return the reply to a request; raises `Refusal` (408)."""
+        patience = PATIENCE + len(request) * _PATIENCE_PER_BYTE
+        try:
+            async with asyncio.timeout(patience):  # includes the wait for a free socket
+                return await self._sockets.exchange(self._target, request, patience)
+        except (NoAnswer, TimeoutError) as err:
+            raise no_answer(patience, self._reason()) from err
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._sockets.close()
