@@ -1,5 +1,4 @@
-"""``python -m jupyter_queueserver <program> [options]``: every program of the package by a name that
-nobody else installs.
+"""``python -m jupyter_queueserver <program> [options]``: every program of the package by a name that nobody else installs.
 
 A table of programs and nothing more; each is imported only when it is named.
 """
@@ -25,6 +24,9 @@ PROGRAMS: dict[str, Program] = {
         "jupyter_queueserver.manager.start:main", "start the queue manager and watch over it"
     ),
     "qserver": Program("jupyter_queueserver.cli:main", "talk to a running manager"),
+    "environments": Program(
+        "jupyter_queueserver.link.environments:main", "show the worker of an instance, or end an unattended one"
+    ),
     "server": Program(
         "jupyter_queueserver.gateway.launch:main", "start a Jupyter server with the queue server"
     ),
@@ -64,6 +66,17 @@ def list_programs() -> str:
 def start_re_manager() -> int:
     """Entry point of the installed command `start-re-manager`."""
     return main(["start-re-manager", *sys.argv[1:]])
+
+
+def qserver() -> int:
+    """Entry point of the installed command `qserver`."""
+    return main(["qserver", *sys.argv[1:]])
+
+
+def jupyter_queueserver() -> int:
+    """Entry point of ``jupyter queueserver``: a program of the table by its name, else the Jupyter server."""
+    words = sys.argv[1:]
+    return main(words if words and words[0] in PROGRAMS else ["server", *words])
 
 
 if __name__ == "__main__":

@@ -106,7 +106,15 @@ class FakeWorker:
         Every request as ``(method, argument)``, in order.
     started
         uids of the items that were taken, in order.
+    acknowledged
+        Number of the last acknowledged report.
+    hold_items
+        Set it to keep accepted items waiting (as a cell that holds the kernel does) until `take` is called.
     """
+
+    acknowledged = 0
+    hold_items = False
+    pid = 0
 
     def __init__(
         self,
@@ -127,15 +135,12 @@ class FakeWorker:
         self.adopted = adopted
         self.environment_id = f"fake-{uuid.uuid4().hex[:8]}"
         self.identity = Identity(0, 0, "", "")
-        self.pid = 0
         self.facts: Facts | None = None
         self.console = FakeConsole()
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.reports: list[Report] = []
-        self.acknowledged = 0
         self.calls: list[tuple[str, Any]] = []
         self.started: list[str] = []
-        self.hold_items = False
         self._clock = clock
         self._failure = failure
         self._refusals: dict[str, WorkerRefused] = {}
@@ -190,9 +195,7 @@ class FakeWorker:
             return
         self._phase = "open"
         self._engine = "idle"
-        self.emit(
-            EnvironmentReady(time=self._clock(), plans=self.plans, devices=self.devices, engine="idle")
-        )
+        self.emit(EnvironmentReady(time=self._clock(), plans=self.plans, devices=self.devices, engine="idle"))
 
     def take(self) -> None:
         """Take the accepted item; happens by itself unless `hold_items` is set (a cell holds the kernel)."""
@@ -228,13 +231,13 @@ class FakeWorker:
 
     # --- the surface of WorkerLink ---
 
-    async def hello(self, fence: int, *, timeout: float = 2.0) -> Facts:
+    async def hello(self, fence: int, *, limit: float = 2.0) -> Facts:
         """As `WorkerLink.hello`."""
         await self._request("hello", fence, fence)
         self.facts = self._facts()
         return self.facts
 
-    async def status(self, fence: int | None = None, *, timeout: float = 2.0) -> Facts:
+    async def status(self, fence: int | None = None, *, limit: float = 2.0) -> Facts:
         """As `WorkerLink.status`."""
         await self._request("status", None, fence)
         self.facts = self._facts()

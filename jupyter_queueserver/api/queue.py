@@ -10,13 +10,16 @@ from ..core.errors import QueueServerError, RequestError
 from ..core.items import Item
 from ..core.rules import queue as rules
 from ..core.rules.positions import locate
-from ..core.rules.submission import echoed, prepared as prepared_item, submitter
+from ..core.rules.submission import echoed, submitter
+from ..core.rules.submission import prepared as prepared_item
 from ..core.status import part_uid
 from .registry import Context, Key, Sent, State, Step, read, write
 from .schemas import COUNT_OR_NULL, ITEM, ITEMS, UID
 
 _EDIT = "write:queue:edit"
 _ADD_FAILED = "Failed to add an item: "
+#: the items to store, and what is answered for each that was sent
+Checked = tuple[list[Item], list[dict[str, Any]]]
 
 
 @read(
@@ -89,17 +92,13 @@ def queue_item_add(
 
 def _check_batch(
     catalogue: Catalogue, new_uid: Callable[[], str], *, items: Any, user: Any, user_group: Any, **_: Any
-) -> Generator[None, None, tuple[list[Item], list[dict[str, Any]]]]:
-    if not isinstance(items, list):
-        raise RequestError(
-            "Invalid request format: the list of items is not found"
-            if items is None
-            else f"Invalid request format: 'items' must be a list, not {type(items).__name__}",
-            code="item_format",
-            hint="Send the items as a list in the parameter 'items'.",
-            path="items",
-        )
-    submitter(user, user_group)
+) -> Generator[None, None, Checked | RequestError]:
+    """Check every item; a malformed request is handed on, because its refusal tells the length of the queue."""
+    try:
+        _check_batch_shape(items)
+        submitter(user, user_group)
+    except RequestError as err:
+        return err
     stored: list[Item] = []
     results: list[dict[str, Any]] = []
     for index, item in enumerate(items):
@@ -110,6 +109,18 @@ def _check_batch(
             results.append(_failed_result(err, index, "Failed to add a plan: "))
         yield
     return stored, results
+
+
+def _check_batch_shape(items: Any) -> None:
+    if not isinstance(items, list):
+        raise RequestError(
+            "Invalid request format: the list of items is not found"
+            if items is None
+            else f"Invalid request format: 'items' must be a list, not {type(items).__name__}",
+            code="item_format",
+            hint="Send the items as a list in the parameter 'items'.",
+            path="items",
+        )
 
 
 def _failed_result(err: QueueServerError, index: int, prefix: str) -> dict[str, Any]:
@@ -139,7 +150,7 @@ def queue_item_add_batch(
     before_uid: str | None = None,
     after_uid: str | None = None,
     lock_key: str | None = None,
-    prepared: tuple[list[Item], list[dict[str, Any]]],
+    prepared: Checked | RequestError,
 ) -> dict[str, Any]:
     """Add several items, all or none.
 
@@ -156,6 +167,9 @@ def queue_item_add_batch(
     lock_key
         Key of the lock, if the queue is locked.
     """
+    if isinstance(prepared, RequestError):
+        prepared.data["qsize"] = len(step.state.queue)
+        raise prepared
     stored, results = prepared
     failed = len(items) - len(stored)
     if failed:

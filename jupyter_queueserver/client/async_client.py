@@ -34,7 +34,7 @@ class AsyncClient(AsyncMethods):
     instance
         The instance whose manager is meant; None: the one of this user or of the environment variable.
     timeout
-        Seconds to wait for an answer.
+        Seconds to wait for an answer; a big request gets 2 s more for each MB.
     user
         Name sent where a method wants one; None: account of the operating system.
     user_group
@@ -94,7 +94,8 @@ class AsyncClient(AsyncMethods):
         """
         filled = envelope.with_identity(method, params, self.user, self.user_group)
         target = self.target
-        return envelope.decode(await self.call_raw(method, filled), self._encoding, target)
+        encoding = envelope.encoding_for(target, self._encoding)
+        return envelope.decode(await self._exchange(target, method, filled, self.timeout), encoding, target)
 
     async def call_raw(
         self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None  # noqa: ASYNC109 - a wire setting
@@ -113,10 +114,13 @@ class AsyncClient(AsyncMethods):
         RequestTimeout
             No answer in time.
         """
-        limit = self.timeout if timeout is None else timeout
-        request = envelope.encode(method, params or {}, self._encoding)
+        return await self._exchange(self.target, method, params or {}, self.timeout if timeout is None else timeout)
+
+    async def _exchange(self, target: Target, method: str, params: Mapping[str, Any], seconds: float) -> bytes:
+        request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
+        limit = envelope.patience(seconds, request)
         try:
-            return await self._sockets.exchange(self.target, request, limit)
+            return await self._sockets.exchange(target, request, limit)
         except NoAnswer as err:
             self._target = None
             raise envelope.timed_out(method, limit, err.target) from None
@@ -136,7 +140,8 @@ class AsyncClient(AsyncMethods):
     ) -> EventStream:
         """Return the events of the manager, to be iterated over with ``async for``.
 
-        The stream reconnects by itself: it goes on without a gap where that is possible, else with a `SnapshotEvent`.
+        The subscription begins with the first event that is asked for.  It reconnects by itself: it goes on
+        without a gap where that is possible, else with a `SnapshotEvent`.
 
         Parameters
         ----------
@@ -167,7 +172,7 @@ class AsyncClient(AsyncMethods):
         history
             How many entries of the history it begins with.
         """
-        return LiveMirror(self.subscribe(history=history), lambda: self.call("status"), max(self.timeout, 2.0))
+        return LiveMirror(self.subscribe(history=history), lambda: self.call("status"), self.timeout)
 
     async def aclose(self) -> None:
         """Close all connections; subscriptions end."""

@@ -6,6 +6,7 @@ Calls use plain sockets and may come from any thread.  Events are read by a thre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ class Client(BlockingMethods):
     """Talk to the manager and wait for each answer.
 
     The blocking twin of `AsyncClient`, with the same parameters and methods.  A request without answer leaves no trace: its
-    socket is closed, the next request opens another.
+    socket is closed, the next request opens another.  Calls may come from several threads; `close` must be the last.
     """
 
     def __init__(
@@ -69,16 +70,20 @@ class Client(BlockingMethods):
         """Call a method and return the reply, also when the manager refuses; see `AsyncClient.call`."""
         filled = envelope.with_identity(method, params, self.user, self.user_group)
         target = self.target
-        return envelope.decode(self.call_raw(method, filled), self._encoding, target)
+        encoding = envelope.encoding_for(target, self._encoding)
+        return envelope.decode(self._exchange(target, method, filled, self.timeout), encoding, target)
 
     def call_raw(
         self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> bytes:
         """Call a method with exactly these parameters and return the undecoded reply; see `AsyncClient.call_raw`."""
-        limit = self.timeout if timeout is None else timeout
-        request = envelope.encode(method, params or {}, self._encoding)
+        return self._exchange(self.target, method, params or {}, self.timeout if timeout is None else timeout)
+
+    def _exchange(self, target: Target, method: str, params: Mapping[str, Any], seconds: float) -> bytes:
+        request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
+        limit = envelope.patience(seconds, request)
         try:
-            return self._sockets.exchange(self.target, request, limit)
+            return self._sockets.exchange(target, request, limit)
         except NoAnswer as err:
             self._target = None
             raise envelope.timed_out(method, limit, err.target) from None
@@ -90,7 +95,10 @@ class Client(BlockingMethods):
     def subscribe(
         self, topics: Sequence[str] = ("state",), console: int | None = None, *, history: int = 200
     ) -> BlockingEvents:
-        """Return the events of the manager, to be iterated over; see `AsyncClient.subscribe`."""
+        """Return the events of the manager, to be iterated over; see `AsyncClient.subscribe`.
+
+        The subscription begins with the first event that is asked for.
+        """
         listener = self._listening()
         stream = listener.run(_made(lambda: listener.client.subscribe(topics, console, history=history)))
         return BlockingEvents(stream, listener)
@@ -149,6 +157,9 @@ class _Listener:
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run it in the thread and return its result; after ``timeout`` seconds cancel it and raise ``TimeoutError``."""
+        if self._loop.is_closed():
+            work.close()
+            raise ClientError("The client is closed.")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(timeout)
@@ -156,7 +167,13 @@ class _Listener:
             future.cancel()
             raise
 
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """`run` something that ends; nothing is left to do when the client was closed before."""
+        with contextlib.suppress(ClientError):
+            self.run(work)
+
     def close(self) -> None:
+        """End the subscriptions, then the thread."""
         self.run(self.client.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -201,7 +218,7 @@ class BlockingEvents:
 
     def close(self) -> None:
         """End the subscription."""
-        self._listener.run(self._stream.aclose())
+        self._listener.finish(self._stream.aclose())
 
     def __enter__(self) -> BlockingEvents:
         return self
@@ -228,6 +245,11 @@ class BlockingMirror:
         return self._live.status
 
     @property
+    def history_size(self) -> int:
+        """Length of the whole history."""
+        return self._live.history_size
+
+    @property
     def epoch(self) -> str | None:
         """Identity of this life of the manager."""
         return self._live.epoch
@@ -246,7 +268,7 @@ class BlockingMirror:
 
     def close(self) -> None:
         """Stop following."""
-        self._listener.run(self._live.aclose())
+        self._listener.finish(self._live.aclose())
 
     def __enter__(self) -> BlockingMirror:
         self._listener.run(self._live.__aenter__())

@@ -35,6 +35,11 @@ def with_identity(method: str, params: Mapping[str, Any], user: str, user_group:
     return {**{name: value for name, value in identity.items() if name in known}, **params}
 
 
+def encoding_for(target: Target, chosen: Encoding) -> Encoding:
+    """Return the encoding to be used: the private address of an instance always speaks JSON."""
+    return "json" if target.is_private else chosen
+
+
 def encode(method: str, params: Mapping[str, Any], encoding: Encoding) -> bytes:
     """Make the frame of a request; raises ``TypeError`` for values that the wire cannot carry."""
     request = {"method": method, "params": dict(params)}
@@ -64,13 +69,18 @@ def checked(reply: dict[str, Any]) -> dict[str, Any]:
     raise RequestFailed(reply)
 
 
+def patience(timeout: float, request: bytes) -> float:
+    """Seconds to wait for an answer: the timeout, and 2 s more for each MB of the request (a batch is checked item by item)."""
+    return timeout + len(request) * 2e-6
+
+
 def timed_out(method: str, timeout: float, target: Target) -> RequestTimeout:
     """Make the error that says what was tried and what to do."""
     encryption = "" if target.public_key or target.control.startswith("ipc:") else (
         f" If the server encrypts, set {PUBLIC_KEY_VARIABLE}."
     )
     return RequestTimeout(
-        f"timeout occurred: no answer to '{method}' from {target.control} ({target.origin}) within {timeout:g} s."
+        f"timeout occurred: no answer to '{method}' from {target.control} ({target.origin}) within {timeout:.3g} s."
         " Is the manager running? Start it with `python -m jupyter_queueserver start-re-manager`, or name another"
         f" address with -a or {ADDRESS_VARIABLE}.{encryption}"
     )

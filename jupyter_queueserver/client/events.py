@@ -168,7 +168,8 @@ class Feed:
         if isinstance(event, ConsoleEvent):
             return self._new_text(event)
         if isinstance(event, AliveEvent):
-            if "state" in self.topics and (event.epoch != self.epoch or event.seq > self.seq):
+            is_waiting = self.epoch is None  # for a snapshot that was asked for
+            if "state" in self.topics and not is_waiting and (event.epoch != self.epoch or event.seq > self.seq):
                 self.forget()
             return None
         return event

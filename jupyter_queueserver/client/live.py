@@ -86,8 +86,9 @@ class LiveMirror:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ClientError):
-                await task
+            await asyncio.wait([task])
+            if not task.cancelled() and (err := task.exception()) is not None:
+                _log.warning("The mirror had ended before: %s", err)
         await self._stream.aclose()
 
     async def wait_for(

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import zmq
 import zmq.asyncio
 
+from .errors import ClientError
 from .target import Target
 
 SocketT = TypeVar("SocketT", zmq.Socket, zmq.asyncio.Socket)
@@ -41,6 +42,10 @@ def prepare(socket: zmq.Socket, target: Target) -> None:
         socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
         socket.setsockopt(zmq.CURVE_SERVERKEY, target.public_key.encode())
     socket.connect(target.control)
+
+
+def _client_is_closed() -> ClientError:
+    return ClientError("The client is closed.")
 
 
 class _Idle(Generic[SocketT]):
@@ -74,10 +79,13 @@ class AsyncSockets:
         self._context = context
         self._idle: _Idle[zmq.asyncio.Socket] = _Idle()
         self._turns = asyncio.Semaphore(IN_FLIGHT)
+        self._is_closed = False
 
     async def exchange(self, target: Target, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - counted from the turn on
         """Send one frame and return the frame that answers it; raises `NoAnswer` after ``timeout`` seconds."""
         async with self._turns:
+            if self._is_closed:
+                raise _client_is_closed()
             socket = self._idle.take(target) or self._open(target)
             try:
                 async with asyncio.timeout(timeout):
@@ -86,6 +94,12 @@ class AsyncSockets:
             except TimeoutError as err:
                 socket.close(0)
                 raise NoAnswer(target) from err
+            except (asyncio.CancelledError, zmq.ZMQError) as err:
+                socket.close(0)
+                task = asyncio.current_task()
+                if self._is_closed and not (task is not None and task.cancelling()):
+                    raise _client_is_closed() from err  # closing a socket cancels what waits for it
+                raise
             except BaseException:
                 socket.close(0)
                 raise
@@ -98,7 +112,8 @@ class AsyncSockets:
         return socket
 
     def close(self) -> None:
-        """Close the idle sockets; those in use close themselves."""
+        """Close the idle sockets; nothing more is sent.  Those in use end with the context."""
+        self._is_closed = True
         self._idle.close()
 
 
@@ -110,11 +125,14 @@ class BlockingSockets:
         self._idle: _Idle[zmq.Socket] = _Idle()
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(IN_FLIGHT)
+        self._is_closed = False
 
     def exchange(self, target: Target, request: bytes, timeout: float) -> bytes:
         """Send one frame and return the frame that answers it; raises `NoAnswer` after ``timeout`` seconds."""
         with self._turns:
             with self._lock:
+                if self._is_closed:
+                    raise _client_is_closed()
                 socket = self._idle.take(target) or self._open(target)
             try:
                 frames = _ask(socket, request, timeout)
@@ -134,8 +152,9 @@ class BlockingSockets:
         return socket
 
     def close(self) -> None:
-        """Close the idle sockets."""
+        """Close the idle sockets; nothing more is sent."""
         with self._lock:
+            self._is_closed = True
             self._idle.close()
 
 

@@ -141,6 +141,8 @@ class EventStream:
         if socket is not None and not socket.closed:
             socket.disable_monitor()
             socket.close(0)
+        if monitor is not None:
+            monitor.close(0)
 
     def _ask(self, now: float) -> None:
         self._asked = now

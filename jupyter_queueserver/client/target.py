@@ -34,12 +34,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         CurveZMQ key of the control socket (Z85); None: not encrypted.
     origin
         Where the address was found, for error messages.
+    is_private
+        Whether it is the private address of an instance: always JSON, never encrypted.
     """
 
     control: str
     events: str | None
     public_key: str | None
     origin: str
+    is_private: bool = False
 
 
 def find_target(
@@ -80,6 +83,7 @@ def find_target(
             events=runtime.events_address,
             public_key=None,
             origin=f"from {place.runtime_file}",
+            is_private=True,
         )
     if instance is not None:
         return Target(
@@ -87,6 +91,7 @@ def find_target(
             events=instance.events_address,
             public_key=None,
             origin=f"private address of {instance.data_dir}",
+            is_private=True,
         )
     return Target(
         control=DEFAULT_ADDRESS, events=None, public_key=key, origin=f"the default; {place.runtime_file} names none"
@@ -97,12 +102,13 @@ def _given(address: str, origin: str, key: str | None, runtime: Runtime | None) 
     if not _ADDRESS.fullmatch(address):
         raise SettingsError(f"{address!r} is no address of the form tcp://host:port or ipc:///path.")
     events: str | None = None
+    is_private = runtime is not None and address == runtime.control_address
     if runtime is not None:
-        if address == runtime.control_address:
+        if is_private:
             key, events = None, runtime.events_address
         elif runtime.tcp_address and _same(address, runtime.tcp_address):
             key, events = key or runtime.public_key, runtime.events_address
-    return Target(control=address, events=events, public_key=key, origin=origin)
+    return Target(control=address, events=events, public_key=key, origin=origin, is_private=is_private)
 
 
 def _same(one: str, other: str) -> bool:

@@ -91,9 +91,10 @@ def to_json(obj: Any) -> bytes:
 def from_json(data: bytes | str) -> Any:
     """Decode Python-dialect JSON into plain objects; raises ``ValueError`` for anything else."""
     try:
-        return msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        return json.loads(data)
+        try:
+            return msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            return json.loads(data)
     except RecursionError as err:
         raise ValueError("it is nested too deeply") from err
 
@@ -115,7 +116,7 @@ def _for_msgpack(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return float(value) if abs(value) < 2**1023 else math.copysign(math.inf, value)
+        return float(value) if abs(value) < 2**1023 else math.inf if value > 0 else -math.inf
     return value
 
 

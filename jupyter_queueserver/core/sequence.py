@@ -34,8 +34,8 @@ class ItemSequence:
     @classmethod
     def _of(cls, chunks: tuple[dict[str, Item], ...], size: int) -> ItemSequence:
         new = cls.__new__(cls)
-        new._chunks = chunks
-        new._size = size
+        new._chunks = chunks  # noqa: SLF001 - of its own class
+        new._size = size  # noqa: SLF001 - of its own class
         return new
 
     def __len__(self) -> int:

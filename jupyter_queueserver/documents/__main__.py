@@ -20,9 +20,7 @@ from jupyter_queueserver.documents.tiled_saver import TiledSaver
 def main(arguments: list[str] | None = None) -> int:
     """Run the relay; exit status 0 also when another one serves this journal already."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each request of the saver
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # saves seconds; only a format check
     data_dir, socket_dir = options.data_dir.resolve(), options.socket_dir.resolve()

@@ -49,7 +49,7 @@ def databroker_catalog(data_dir: str | os.PathLike[str] | None = None) -> Broker
     client = tiled_client(data_dir)  # first: its missing modules give the better message
     from databroker import Broker
 
-    return Broker(client)
+    return Broker(client)  # pyright: ignore[reportCallIssue]  # the class as databroker 2 makes it takes the client alone
 
 
 def tiled_client(data_dir: str | os.PathLike[str] | None = None) -> Any:
@@ -90,9 +90,7 @@ def wait_delivered(
     place = None
     while place is None or not _delivered(instance.journal, consumer, *place):
         if time.monotonic() > deadline:
-            raise NotDelivered(
-                f"run {run_uid} is not delivered to {consumer}: {_hindrance(instance.journal, consumer)}"
-            )
+            raise NotDelivered(f"run {run_uid} is not delivered to {consumer}: {_hindrance(instance.journal, consumer)}")
         if place is None:
             found = find_run(instance.journal, run_uid)
             place = (found.environment_id, found.stop_seq) if found and found.stop_seq is not None else None

@@ -72,6 +72,10 @@ class Consumer(Protocol):
         """Called when there is nothing to deliver; seconds until it wants to be called again, None if never."""
         ...
 
+    def abort(self) -> None:
+        """The relay ends: let a ``deliver`` that waits for something give up soon. Called from another thread."""
+        ...
+
     def close(self) -> None:
         """Called once at the end, from the same thread."""
         ...

@@ -71,11 +71,7 @@ class Delivery:
         self._dir = journal_dir
         self._clock = clock
         self._on_change = on_change
-        cursor = (
-            (load_cursor(journal_dir, consumer.name) or Cursor())
-            if consumer.durable
-            else _at_end(journal_dir)
-        )
+        cursor = (load_cursor(journal_dir, consumer.name) or Cursor()) if consumer.durable else _at_end(journal_dir)
         self._cursor = cursor
         self._progress = Progress(cursor.resume, dict(cursor.reached), whole_runs=consumer.whole_runs)
         self._reader = JournalReader(journal_dir, cursor.resume, arrays=consumer.arrays)
@@ -106,11 +102,16 @@ class Delivery:
             self._version += 1
             self._changed.notify_all()
 
-    def stop(self, timeout: float) -> bool:
-        """End the thread after the delivery under way; False if it does not end within *timeout* seconds."""
+    def request_stop(self) -> None:
+        """Ask the thread to end after the delivery under way."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        self.consumer.abort()
+
+    def stop(self, timeout: float) -> bool:
+        """End the thread after the delivery under way; False if it does not end within *timeout* seconds."""
+        self.request_stop()
         if self._thread is None:
             return True
         self._thread.join(timeout)
@@ -137,17 +138,20 @@ class Delivery:
     # -- the consumer's thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                if self._stopping:
-                    break
-                seen = self._version
+        while (seen := self._next_version()) is not None:
             wait, patient = self._guarded_step()
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._stopping or (not patient and self._version != seen), wait
-                )  # noqa: B023
+            self._sleep(wait, None if patient else seen)
         self.finish()
+
+    def _next_version(self) -> int | None:
+        """Which state of the journal the next round sees; None: it is time to end."""
+        with self._changed:
+            return None if self._stopping else self._version
+
+    def _sleep(self, wait: float | None, seen: int | None) -> None:
+        """Wait at most *wait* seconds (None: for ever), for the end, or for a newer state than *seen* (None: not for that)."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or (seen is not None and self._version != seen), wait)
 
     def _guarded_step(self) -> tuple[float | None, bool]:
         try:
@@ -266,9 +270,7 @@ class Delivery:
             self._save()
 
     def _save(self) -> None:
-        cursor = msgspec.structs.replace(
-            self._cursor, resume=self._progress.resume(), reached=self._progress.reached.copy()
-        )
+        cursor = msgspec.structs.replace(self._cursor, resume=self._progress.resume(), reached=self._progress.reached.copy())
         for gone in [env for env in cursor.resume.environments if not (self._dir / env).is_dir()]:
             cursor.resume.environments.pop(gone)
             cursor.reached.pop(gone, None)

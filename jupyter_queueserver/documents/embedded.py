@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -101,6 +102,7 @@ class Server:
         self.directory = directory
         self._idle_minutes = idle_minutes
         self._child: subprocess.Popen[bytes] | None = None
+        self._given_up = threading.Event()
 
     def ensure(self, timeout: float = 120.0) -> ServerInfo:
         """The running server, started now if need be (this takes seconds).
@@ -115,16 +117,26 @@ class Server:
             info = read_server(self.directory)
             if info is not None:
                 return info
+            if self._given_up.is_set():
+                raise ServerNotStarted("the wait for the Tiled server was given up")
             if self._child is None or self._child.poll() is not None:
                 if self._child is not None and self._child.returncode != 0:
                     self._child = None
                     raise ServerNotStarted(f"the Tiled server ended at its start: {self._log_tail()}")
                 self._child = self._spawn()
-            time.sleep(0.1)
+            self._given_up.wait(0.1)
         raise ServerNotStarted(f"the Tiled server did not answer within {timeout:.0f} s: {self._log_tail()}")
 
-    def end(self, timeout: float = 10.0) -> None:
-        """End the server if this object has started it, also in the middle of its start."""
+    def give_up(self) -> None:
+        """Let :meth:`ensure`, in whatever thread it waits, raise now and start nothing any more."""
+        self._given_up.set()
+
+    def end(self, timeout: float = 1.5) -> None:
+        """End the server if this object has started it, also in the middle of its start; starts nothing afterwards.
+
+        After *timeout* seconds it is killed, which SQLite survives and a run that is half-written too.
+        """
+        self.give_up()
         child, self._child = self._child, None
         if child is None or child.poll() is not None:
             return
@@ -141,9 +153,7 @@ class Server:
         command = [sys.executable, "-m", "jupyter_queueserver.documents.tiled_server"]
         command += ["--directory", os.fspath(self.directory), "--idle-minutes", str(self._idle_minutes)]
         with open(self.directory / "server.log", "ab") as output:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
     def _log_tail(self) -> str:
         try:

@@ -116,19 +116,24 @@ def plain_numbers(ext: msgspec.msgpack.Ext, largest: int) -> Any:
 
 def _hook(replaced: list[str]) -> Callable[[Any], Any]:
     def hook(obj: Any) -> Any:
-        if (
-            type(obj).__module__.partition(".")[0] == "numpy"
-            and hasattr(obj, "dtype")
-            and hasattr(obj, "shape")
-        ):
+        if type(obj).__module__.partition(".")[0] == "numpy" and hasattr(obj, "dtype") and hasattr(obj, "shape"):
             return _encode_numpy(obj)
         if isinstance(obj, Mapping):
             return dict(obj)
         if isinstance(obj, (str, bytes, int, float)):  # a subclass that msgspec does not take by itself
-            return next(base for base in (str, bytes, int, float) if isinstance(obj, base))(obj)
+            return _plain(obj)
         return _mark(obj, replaced)
 
     return hook
+
+
+def _plain(obj: str | bytes | int | float) -> str | bytes | int | float:
+    """The built-in value of a subclass's instance."""
+    if isinstance(obj, str):
+        return str(obj)
+    if isinstance(obj, bytes):
+        return bytes(obj)
+    return int(obj) if isinstance(obj, int) else float(obj)
 
 
 def _encode_numpy(obj: Any) -> Any:
@@ -137,12 +142,15 @@ def _encode_numpy(obj: Any) -> Any:
         return obj.tolist()
     kind = dtype.descr if dtype.names else dtype.str
     head = _head_encoder.encode(ArrayHead(dtype=kind, shape=tuple(obj.shape)))
-    code = (
-        EXT_ARRAY
-        if hasattr(obj, "__setitem__") and hasattr(obj, "flags") and type(obj).__name__ != "void"
-        else EXT_SCALAR
-    )
-    return msgspec.msgpack.Ext(code, len(head).to_bytes(4, "big") + head + obj.tobytes())
+    code = EXT_ARRAY if hasattr(obj, "__setitem__") and hasattr(obj, "flags") and type(obj).__name__ != "void" else EXT_SCALAR
+    return msgspec.msgpack.Ext(code, b"".join((len(head).to_bytes(4, "big"), head, _bytes_of(obj))))
+
+
+def _bytes_of(obj: Any) -> Any:
+    """The bytes of an array or scalar in C order, without a copy if they lie so already."""
+    if hasattr(obj, "flags") and obj.ndim and obj.size and obj.flags.c_contiguous and hasattr(obj, "reshape"):
+        return obj.reshape(-1).view("u1").data
+    return obj.tobytes()
 
 
 def _split(data: memoryview) -> tuple[ArrayHead, memoryview]:
@@ -175,10 +183,7 @@ def _sanitise(value: Any, replaced: list[str], *, depth: int) -> Any:
     if depth > 50:
         return _mark(value, replaced)
     if isinstance(value, Mapping):
-        return {
-            _sanitise_key(key, replaced): _sanitise(item, replaced, depth=depth + 1)
-            for key, item in value.items()
-        }
+        return {_sanitise_key(key, replaced): _sanitise(item, replaced, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_sanitise(item, replaced, depth=depth + 1) for item in value]
     return value if _encodes(value) else _mark(value, replaced)

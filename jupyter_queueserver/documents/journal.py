@@ -101,9 +101,7 @@ class JournalWriter:
         self._ring()
         if encoded.replaced:
             what = "; ".join(encoded.replaced[:5])
-            self._alarm(
-                f"a document ({name}) was stored with {len(encoded.replaced)} value(s) replaced by text: {what}"
-            )
+            self._alarm(f"a document ({name}) was stored with {len(encoded.replaced)} value(s) replaced by text: {what}")
 
     def close(self) -> None:
         """Close the files; later appends fail with an alarm. May be called twice."""
@@ -137,17 +135,17 @@ class JournalWriter:
             self._write(payload)
 
     def _write(self, payload: bytes) -> None:
-        if self._file is None or self._size >= self._segment_bytes:
+        descriptor = self._file
+        if descriptor is None or self._size >= self._segment_bytes:
             self._close_segment()
-            self._open_segment()
-        assert self._file is not None
+            descriptor = self._open_segment()
         try:
-            self._size += _write_whole(self._file, records.pack(self._seq, records.KIND_DOCUMENT, payload))
+            self._size += _write_whole(descriptor, records.pack(self._seq, records.KIND_DOCUMENT, payload))
         except OSError:
             self._close_segment()
             raise
 
-    def _open_segment(self) -> None:
+    def _open_segment(self) -> int:
         folder = self.directory / self.environment_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
@@ -159,11 +157,12 @@ class JournalWriter:
             except FileExistsError:
                 self._seq += 1  # a segment whose first record failed
         try:
-            self._size = _write_whole(descriptor, _first_bytes(self.environment_id, self._seq))
+            self._size = _write_whole(descriptor, _first_pieces(self.environment_id, self._seq))
         except OSError:
             os.close(descriptor)
             raise
         self._file = descriptor
+        return descriptor
 
     def _close_segment(self) -> None:
         if self._file is not None:
@@ -192,16 +191,15 @@ class JournalWriter:
             log.exception("the alarm callback of the journal failed")
 
 
-def _first_bytes(environment_id: str, first_seq: int) -> bytes:
+def _first_pieces(environment_id: str, first_seq: int) -> tuple[bytes, ...]:
     header = SegmentHeader(environment_id, first_seq, time.time(), boot_id(), os.getpid())
-    return records.SEGMENT_MAGIC + records.pack(
-        first_seq, records.KIND_HEADER, msgspec.msgpack.encode(header)
-    )
+    return (records.SEGMENT_MAGIC, *records.pack(first_seq, records.KIND_HEADER, msgspec.msgpack.encode(header)))
 
 
-def _write_whole(descriptor: int, data: bytes) -> int:
-    """Write all of *data*; a short write is followed up (a full disk then says so). Raises ``OSError``."""
-    total = os.write(descriptor, data)
-    while total < len(data):
-        total += os.write(descriptor, data[total:])
+def _write_whole(descriptor: int, pieces: tuple[bytes, ...]) -> int:
+    """Write all of *pieces* at once; a short write is followed up (a full disk then says so). Raises ``OSError``."""
+    wanted = sum(map(len, pieces))
+    total = os.writev(descriptor, pieces)
+    while total < wanted:
+        total += os.write(descriptor, b"".join(pieces)[total:])
     return total

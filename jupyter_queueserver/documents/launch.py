@@ -1,17 +1,23 @@
-"""Start the relay of an instance, from any process that wants it to run (manager, tests).
+"""Start, find and stop the relay of an instance, from any process that wants it to run (manager, tests).
 
-Light; it only starts a process. That there is one relay at most is the relay's own business (its lock).
+Light; it only handles processes. That there is one relay at most is the relay's own business (its lock).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["start_relay"]
+import msgspec
+
+from jupyter_queueserver.instance import Identity, ProcessWatch, is_alive
+
+__all__ = ["find_relay", "start_relay", "stop_relay"]
 
 
 def start_relay(
@@ -25,6 +31,39 @@ def start_relay(
     command += ["--data-dir", os.fspath(data_dir), "--socket-dir", os.fspath(socket_dir)]
     log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log_file.open("ab") as output:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
-        )
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/")
+
+
+def find_relay(data_dir: Path) -> Identity | None:
+    """The relay that serves an instance now, whoever started it; None if there is none (or it is just starting)."""
+    try:
+        found = msgspec.json.decode((data_dir / "journal" / "relay.lock").read_bytes(), type=Identity)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    return found if is_alive(found) else None
+
+
+def stop_relay(data_dir: Path, timeout: float = 20.0) -> bool:
+    """End the relay of an instance in order (SIGTERM) and wait for its death; nothing is lost by that.
+
+    Returns
+    -------
+    ended
+        False if it lives on after *timeout* seconds (it is not killed: it may be in the middle of a delivery).
+    """
+    identity = find_relay(data_dir)
+    if identity is None:
+        return True
+    watch = ProcessWatch(identity.pid)
+    try:
+        if not is_alive(identity):
+            return True
+        watch.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + timeout
+        while not watch.is_dead():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+    finally:
+        watch.close()

@@ -44,9 +44,7 @@ class Thinner:
         Seconds, monotonic.
     """
 
-    def __init__(
-        self, send: Callable[[Entry], None], *, clock: Callable[[], float], gap: float = EVENT_GAP
-    ) -> None:
+    def __init__(self, send: Callable[[Entry], None], *, clock: Callable[[], float], gap: float = EVENT_GAP) -> None:
         self._send = send
         self._clock = clock
         self._gap = gap
@@ -113,6 +111,9 @@ class LiveConsumer:
     def idle(self) -> float | None:
         """Push what was held back."""
         return self._thinner.due()
+
+    def abort(self) -> None:
+        """Nothing waits here."""
 
     def close(self) -> None:
         """Push what was held back and close the socket; frames that nobody takes are dropped after 0.1 s."""

@@ -94,9 +94,7 @@ class JournalReader:
         for environment_id in self._index.environments():
             while len(found) < max_documents and room > 0:
                 spot = self.position.environments.get(environment_id)
-                raw, end = read_environment(
-                    self._index, environment_id, spot, max_documents - len(found), room
-                )
+                raw, end = read_environment(self._index, environment_id, spot, max_documents - len(found), room)
                 if end is not None:
                     self.position.environments[environment_id] = end
                 if end is None or end == spot:

@@ -49,10 +49,10 @@ class Record(NamedTuple):
     payload: bytes
 
 
-def pack(seq: int, kind: int, payload: bytes) -> bytes:
-    """The bytes of one record."""
+def pack(seq: int, kind: int, payload: bytes) -> tuple[bytes, bytes]:
+    """One record in two pieces, to be written one behind the other (a large payload is not copied for it)."""
     crc = zlib.crc32(payload, zlib.crc32(_SUMMED.pack(seq, kind)))
-    return _HEAD.pack(MARKER, len(payload), crc, seq, kind) + payload
+    return _HEAD.pack(MARKER, len(payload), crc, seq, kind), payload
 
 
 def parse_head(data: bytes | memoryview) -> Head | None:

@@ -23,6 +23,7 @@ from jupyter_queueserver.documents.delivery import Delivery, DeliverySettings
 from jupyter_queueserver.documents.status import RelayStatus, write_status
 from jupyter_queueserver.documents.tracker import Tracker
 from jupyter_queueserver.documents.trimming import Retention, trim
+from jupyter_queueserver.instance import identity_of
 
 __all__ = ["AlreadyRunning", "Relay", "RelaySettings"]
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 _TRIM_EVERY: Final = 600.0
 _STATUS_GAP: Final = 0.5
 _PACE: Final = 0.005
+_PATIENCE: Final = 2.5
 
 
 class AlreadyRunning(Exception):
@@ -194,7 +196,9 @@ class Relay:
 
     def _end(self) -> None:
         for delivery in self.deliveries:
-            if not delivery.stop(timeout=5.0):
+            delivery.request_stop()
+        for delivery in self.deliveries:
+            if not delivery.stop(timeout=_PATIENCE):
                 log.warning("%s did not stop in time; its cursor stays where it was", delivery.consumer.name)
         try:
             self._tracker.save()
@@ -213,6 +217,8 @@ def _take_lock(path: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise AlreadyRunning(f"a relay serves {path.parent} already") from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, msgspec.json.encode(identity_of()), 0)  # for those who only want to know who it is
     return descriptor
 
 

@@ -46,9 +46,7 @@ def find_run(journal_dir: Path, run_uid: str) -> FoundRun | None:
     return None
 
 
-def run_documents(
-    journal_dir: Path, run_uid: str, *, arrays: bool = True
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def run_documents(journal_dir: Path, run_uid: str, *, arrays: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
     """The documents of one run as ``(name, doc)``, in the order in which the RunEngine made them.
 
     ``arrays``: numpy arrays (needs numpy), else ``msgspec.msgpack.Ext``. Nothing comes for a run that is not there.
@@ -66,9 +64,7 @@ def run_documents(
                 return
 
 
-def _payloads(
-    index: JournalIndex, environment_id: str, spot: Spot | None
-) -> Iterator[tuple[Spot, int, bytes]]:
+def _payloads(index: JournalIndex, environment_id: str, spot: Spot | None) -> Iterator[tuple[Spot, int, bytes]]:
     while True:
         found, end = read_environment(index, environment_id, spot, 1024, 64 << 20)
         for item in found:

@@ -97,9 +97,7 @@ class JournalIndex:
 
     def _list(self) -> list[str]:
         try:
-            folders = [
-                path for path in self.directory.iterdir() if path.is_dir() and path.name not in RESERVED
-            ]
+            folders = [path for path in self.directory.iterdir() if path.is_dir() and path.name not in RESERVED]
         except FileNotFoundError:
             return []
         found = [(self._age(folder), folder.name) for folder in folders]

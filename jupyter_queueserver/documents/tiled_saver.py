@@ -69,9 +69,7 @@ class TiledSaver:
     def deliver(self, batch: Sequence[Entry]) -> None:
         """Write a batch: all rows of a stream at once, unless a document of the run was refused before."""
         self._connect()
-        last_of_stream = {
-            entry.doc["descriptor"]: at for at, entry in enumerate(batch) if "descriptor" in entry.doc
-        }
+        last_of_stream = {entry.doc["descriptor"]: at for at, entry in enumerate(batch) if "descriptor" in entry.doc}
         flush_at = set(last_of_stream.values())
         for at, entry in enumerate(batch):
             run = self._index.run_of(entry.name, entry.doc)
@@ -81,12 +79,16 @@ class TiledSaver:
             except Rejected:
                 self._forget()
                 raise
-            except Exception as error:  # noqa: BLE001 - boundary to TiledWriter: told apart and raised again
+            except Exception as error:  # the boundary to TiledWriter: told apart and raised again
                 raise self._judge(error, entry, run, at) from error
 
     def idle(self) -> float | None:
         """Nothing to do."""
         return None
+
+    def abort(self) -> None:
+        """Do not wait for the server any longer."""
+        self._server.give_up()
 
     def close(self) -> None:
         """Nothing is held back: every delivered document is in the catalog."""
@@ -103,9 +105,7 @@ class TiledSaver:
         if missing:
             names = ", ".join(missing)
             raise NotInstalled(f"saver not installed ({names}): pip install 'jupyter_queueserver[data]'")
-        os.environ["TILED_RETRY_ATTEMPTS"] = (
-            "1"  # read at the import below: trying again is the relay's business
-        )
+        os.environ["TILED_RETRY_ATTEMPTS"] = "1"  # read at the import below: trying again is the relay's business
         from bluesky_tiled_plugins.writing.tiled_writer import TiledWriter
         from tiled.client import from_uri
 
@@ -121,8 +121,7 @@ class TiledSaver:
             raise Unavailable(f"the Tiled server does not answer: {error!r}") from error
 
     def _write(self, entry: Entry, run: str | None, at: int) -> None:
-        if entry.name == "start":
-            assert run is not None
+        if entry.name == "start" and run is not None:
             if self._may_exist(run, entry.doc) and self._is_complete(run):
                 self._skipped.add(run)
             else:
@@ -171,9 +170,7 @@ class TiledSaver:
         if not careful and run is not None:
             self._careful.add(run)
             return Unavailable(f"{reason} (trying again, one document at a time)")
-        own = not isinstance(
-            error, (WriteFailed, httpx.HTTPError)
-        )  # the writer's own refusal will not change
+        own = not isinstance(error, (WriteFailed, httpx.HTTPError))  # the writer's own refusal will not change
         return Rejected(reason, index=at, final=own)
 
     def _forget(self) -> None:

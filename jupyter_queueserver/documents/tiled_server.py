@@ -26,8 +26,6 @@ from jupyter_queueserver.instance import identity_of, write_private
 
 __all__ = ["Activity", "catalog_config", "main"]
 
-log = logging.getLogger(__name__)
-
 
 def catalog_config(directory: Path, key: str) -> dict[str, Any]:
     """Configuration of Tiled: SQLite for catalog and tables (several processes may read), files for arrays."""
@@ -48,9 +46,7 @@ def catalog_config(directory: Path, key: str) -> dict[str, Any]:
                 },
             }
         ],
-        "media_types": {
-            "BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}
-        },
+        "media_types": {"BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}},
     }
 
 
@@ -65,9 +61,7 @@ class Activity:
         Seconds, monotonic.
     """
 
-    def __init__(
-        self, app: Callable[..., Awaitable[None]], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._clock = clock
         self._busy = 0
@@ -98,9 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     directory: Path = options.directory.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     lock = os.open(directory / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,17 +118,14 @@ async def _serve(directory: Path, idle_limit: float) -> None:
     info = directory / INFO_NAME
     try:
         while not server.started and not serving.done():
-            await asyncio.sleep(0.02)
+            await asyncio.wait([serving], timeout=0.02)
         if server.started:
             address = f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1"
             write_private(info, msgspec.json.encode(ServerInfo(address, key, identity_of())))
-        while not serving.done():
+        while not serving.done() and activity.idle_seconds() < idle_limit:
             await asyncio.wait([serving], timeout=min(5.0, idle_limit))
-            if activity.idle_seconds() >= idle_limit:
-                log.info("not used for %.0f s: ending", idle_limit)
-                info.unlink(missing_ok=True)
-                server.should_exit = True
-                break
+        info.unlink(missing_ok=True)  # before the end, so that nobody is sent to a server that is leaving
+        server.should_exit = True
         await serving
     finally:
         info.unlink(missing_ok=True)
@@ -153,7 +142,8 @@ def _key(directory: Path) -> str:
 def _listen(directory: Path) -> socket.socket:
     """A loopback socket, on the port of last time if that is free (clients that know it go on working)."""
     remembered = directory / "port"
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # with the protocol named, asyncio sets TCP_NODELAY; without, each answer would wait 40 ms for an acknowledgement
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", int(remembered.read_text())))

@@ -143,9 +143,7 @@ class Tracker:
 
     def heads(self) -> dict[str, int]:
         """Last sequence number of each environment."""
-        return {
-            env: tracked.spot.seq for env, tracked in self._environments.items() if tracked.spot is not None
-        }
+        return {env: tracked.spot.seq for env, tracked in self._environments.items() if tracked.spot is not None}
 
     def firsts(self) -> dict[str, int]:
         """First sequence number of each environment that is still in the journal."""

@@ -76,8 +76,7 @@ def _behind(env: str, number: int, last: bool, reached: Position, positions: Seq
     """Whether tracker and every cursor have passed the end of this segment (of the last one: stand at its end)."""
     end = reached.environments.get(env)
     return end is not None and all(
-        _passed(position.environments.get(env), number, end if last else None)
-        for position in [reached, *positions]
+        _passed(position.environments.get(env), number, end if last else None) for position in [reached, *positions]
     )
 
 

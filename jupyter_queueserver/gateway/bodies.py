@@ -112,6 +112,7 @@ def _params(method: Method, body: bytes) -> Fields:
 
 def _decode(body: bytes) -> Fields:
     try:
+        body.decode()  # the decoder below does not look into what it copies
         return _RAW_OBJECT.decode(body)
     except RecursionError as err:
         raise malformed_body("json_invalid", ["body"], "JSON decode error: nested too deeply") from err

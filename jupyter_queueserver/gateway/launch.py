@@ -15,8 +15,11 @@ from types import FrameType
 from typing import Any
 
 from jupyter_server.serverapp import ServerApp
+from traitlets import default
 
 from .extension import QueueServerExtension
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 #: Own options and the traits that they set.
 _OPTIONS = {
@@ -34,6 +37,11 @@ class QueueServerApp(ServerApp):
     """The Jupyter server of this program: it ends at the first signal and says where it is found."""
 
     classes = [*ServerApp.classes, QueueServerExtension]  # noqa: RUF012 - the form that traitlets wants
+
+    @default("allow_root")
+    def _allow_root_on_loopback(self) -> bool:
+        """In containers root is often the only account; away from the loopback interface Jupyter's rule holds."""
+        return self.ip in _LOOPBACK
 
     def init_signal(self) -> None:
         """SIGINT and SIGHUP end it as SIGTERM does."""

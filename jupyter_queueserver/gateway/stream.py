@@ -22,6 +22,8 @@ from .refusals import Refusal, bad_key, refusal_body
 from .subscription import TOPICS, Position, Subscription
 
 RESOURCE = "queueserver"
+_PING_INTERVAL = 30.0
+_PING_TIMEOUT = 20.0
 
 
 class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: ignore[misc]
@@ -36,6 +38,16 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
         self._tasks: list[asyncio.Task[None]] = []
         self._outbox = Outbox()
         self._news = asyncio.Event()
+
+    @property
+    def ping_interval(self) -> float:
+        """Seconds between pings: tornado's own are used, the mixin counts the same name in milliseconds."""
+        return _PING_INTERVAL
+
+    @property
+    def ping_timeout(self) -> float:
+        """Seconds that a browser has for its pong; then the connection is closed."""
+        return _PING_TIMEOUT
 
     def set_default_headers(self) -> None:
         """A websocket has no use for the headers of pages."""
@@ -84,7 +96,6 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
 
     def open(self, *args: Any, **kwargs: Any) -> None:
         """Start to pass messages on."""
-        super().open(*args, **kwargs)
         assert self._address is not None
         subscription = Subscription(self._context, self._address, self._position)
         for work in (self._receive(subscription), self._write(subscription)):

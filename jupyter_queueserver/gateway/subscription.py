@@ -63,7 +63,7 @@ class _Head(msgspec.Struct):
     offset: int = 0
     text: msgspec.Raw = msgspec.Raw(b'""')
     changes: list[tuple[int, msgspec.Raw]] = []
-    status: msgspec.Raw | None = None
+    status: msgspec.Raw = msgspec.Raw()
 
 
 _HEAD = msgspec.json.Decoder(_Head)
@@ -168,7 +168,7 @@ class Subscription:
         if not self._follow(head):
             self.start_afresh()
             return None
-        return Message(head.kind, text, bytes(head.status) if head.status is not None else None)
+        return Message(head.kind, text, bytes(head.status) or None)
 
     def _follow(self, head: _Head) -> bool:
         """Note how far it is; False: something is missing in between."""

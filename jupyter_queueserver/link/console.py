@@ -34,8 +34,8 @@ class ConsoleReader:
     def read(self, offset: int, limit: int) -> tuple[int, bytes]:
         """Return (offset where the text begins, at most ``limit`` bytes of it).
 
-        The returned offset is ``offset`` itself unless that part is no longer kept; then it is where the kept text begins.  Text may
-        begin and end within a character: join the pieces before decoding.
+        The returned offset is ``offset`` itself unless that part is no longer kept; then it is where the kept text begins.
+        Text may begin and end within a character: join the pieces before decoding.
         """
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)

@@ -151,18 +151,40 @@ def read_environment_file(path: Path) -> EnvironmentRecord | None:
         return None
 
 
+def is_named(path: Path, environment_id: str) -> bool:
+    """Whether this ``environment.json`` still names the environment; a file that cannot be read at the moment counts as yes."""
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=EnvironmentRecord)
+    except FileNotFoundError:
+        return False
+    except (OSError, msgspec.MsgspecError):
+        return True
+    return record.environment_id == environment_id
+
+
 def remove_environment(instance: Instance) -> None:
     """Close the books: an idle worker that is still there ends itself."""
     instance.environment_file.unlink(missing_ok=True)
 
 
 def prune_environments(instance: Instance, *, keep: int = 10) -> list[str]:
-    """Delete the directories of all but the last ``keep`` closed environments; returns the ids of the deleted ones."""
+    """Delete the directories of all but the ``keep`` closed environments that were opened last; returns the deleted ids."""
     current = read_environment(instance)
     base = instance.environment_dir("x").parent
-    found = sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
-    closed = [name for name in found if current is None or name != current.environment_id]
+    found = [path for path in base.iterdir() if path.is_dir()] if base.is_dir() else []
+    closed = [path for path in found if current is None or path.name != current.environment_id]
+    closed.sort(key=_opened)
     gone = closed[: max(0, len(closed) - keep)]
-    for name in gone:
-        shutil.rmtree(base / name, ignore_errors=True)
-    return gone
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+    return [path.name for path in gone]
+
+
+def _opened(directory: Path) -> float:
+    """When an environment was opened: its connection file is written once, at the launch."""
+    for path in (directory / "kernel.json", directory):
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            continue
+    return 0.0

@@ -86,9 +86,7 @@ class WorkerProcess:
 
 def write_connection_file(instance: Instance, record: EnvironmentRecord) -> ConnectionInfo:
     """Choose the socket paths and the key, and write them for the worker and for attached consoles."""
-    info = ConnectionInfo(
-        ip=str(instance.sockets / f"k{record.environment_id[-8:]}"), key=secrets.token_hex(32)
-    )
+    info = ConnectionInfo(ip=str(instance.sockets / f"k{record.environment_id[-8:]}"), key=secrets.token_hex(32))
     write_private(Path(record.connection_file), msgspec.json.encode(info))
     return info
 
@@ -102,6 +100,12 @@ def remove_sockets(info: ConnectionInfo) -> None:
     """Delete the socket files that a killed worker left behind."""
     for name in info.socket_files():
         Path(name).unlink(missing_ok=True)
+
+
+def sweep_sockets(record: EnvironmentRecord) -> None:
+    """`remove_sockets` of an environment whose worker is gone; nothing if its connection file cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        remove_sockets(read_connection_file(record))
 
 
 def find_process(record: EnvironmentRecord) -> tuple[Identity, ProcessWatch]:
@@ -141,6 +145,7 @@ def launch_process(
     write_environment(instance, record)
     command = [
         python,
+        "-P",  # no module of the folder where the server happens to run takes the place of an installed one
         "-m",
         "jupyter_queueserver.worker",
         "--environment-file",
@@ -148,13 +153,12 @@ def launch_process(
     ]
     with record.console.open("ab") as console:
         record.console.chmod(0o600)
-        child = subprocess.Popen(  # noqa: S603 - a fixed program, no shell
+        child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
             start_new_session=True,
-            cwd=directory,
             env=_environment_variables(),
         )
     with contextlib.suppress(ProcessLookupError):

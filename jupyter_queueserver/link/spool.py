@@ -7,6 +7,7 @@ changes a file.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -36,9 +37,8 @@ _line_decoder = msgspec.json.Decoder(_Line)
 
 def encode_line(n: int, report: Report) -> bytes:
     """One line of the spool."""
-    try:
-        text = to_json(report)
-    except UnicodeEncodeError:  # lone surrogates, e.g. of undecodable file names in a traceback
+    text = to_json(report)
+    if b"\\ud" in text:  # lone surrogates, e.g. of undecodable file names in a traceback: nobody could read them back
         text = json.dumps(msgspec.to_builtins(report), ensure_ascii=False).encode("utf-8", "replace")
     return b'{"n":%d,"crc":%d,"report":%s}\n' % (n, zlib.crc32(text), text)
 
@@ -127,7 +127,7 @@ class SpoolWriter:
         """Delete the segments whose reports are all applied; the one that is being written stays."""
         with self._lock:
             segments = _segments(self._directory)
-            for (_, path), (following, _) in zip(segments, segments[1:], strict=False):
+            for (_, path), (following, _) in itertools.pairwise(segments):
                 if following <= n + 1:
                     path.unlink(missing_ok=True)
 

@@ -107,25 +107,23 @@ class RequestChannel:
     def __init__(self, address: str, signer: Signer, context: zmq.asyncio.Context | None = None) -> None:
         self._signer = signer
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._socket = cast(
-            "zmq.asyncio.Socket", (context or zmq.asyncio.Context.instance()).socket(zmq.DEALER)
-        )
+        self._socket = cast("zmq.asyncio.Socket", (context or zmq.asyncio.Context.instance()).socket(zmq.DEALER))
         self._socket.linger = 0
         self._socket.reconnect_ivl = 10  # a worker that starts is heard as soon as it listens
         self._socket.connect(address)
         self._reader = asyncio.create_task(self._read())
 
-    async def request(self, msg_type: str, content: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Send and return the content of the answer; raises `WorkerUnreachable` after ``timeout`` seconds."""
+    async def request(self, msg_type: str, content: dict[str, Any], limit: float) -> dict[str, Any]:
+        """Send and return the content of the answer; raises `WorkerUnreachable` after ``limit`` seconds."""
         msg_id, frames = self._signer.pack(msg_type, content)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[msg_id] = answer
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(limit):
                 await self._socket.send_multipart(frames)
                 return await answer
         except TimeoutError as err:
-            raise WorkerUnreachable(f"The worker did not answer within {timeout:g} s.") from err
+            raise WorkerUnreachable(f"The worker did not answer within {limit:g} s.") from err
         finally:
             del self._waiting[msg_id]
 

@@ -24,8 +24,8 @@ from .launch import WorkerProcess, find_process, launch_process, read_connection
 from .messages import (
     REQUEST_TYPE,
     Ack,
-    AnyRequest,
     Allowed,
+    AnyRequest,
     Close,
     Command,
     Continue,
@@ -45,15 +45,16 @@ T = TypeVar("T")
 
 #: Seconds that a request may take.
 REQUEST_TIMEOUT = 2.0
-#: Seconds until a new worker's control channel must answer (imports of a cold file system).
-HELLO_TIMEOUT = 60.0
+#: Seconds until a new worker's control channel must answer: imports from a cold network disk take long, and who does not
+#: want to wait destroys the environment.
+HELLO_TIMEOUT = 3600.0
 
 
 class WorkerLink:
     """A worker that this manager commands; made by `launch` or `adopt`.
 
     Every request raises `WorkerRefused` when the worker says no (its code and sentence), and `WorkerUnreachable`
-    (code ``worker_unreachable``) when it does not answer within ``timeout`` seconds.
+    (code ``worker_unreachable``) when it does not answer within ``limit`` seconds.
 
     Attributes
     ----------
@@ -79,9 +80,7 @@ class WorkerLink:
         self._connection = read_connection_file(record)
         self._fence = 0
         self._spool = SpoolReader(record.reports)
-        self._channel = RequestChannel(
-            self._connection.address(self._connection.control_port), Signer(self._connection.key)
-        )
+        self._channel = RequestChannel(self._connection.address(self._connection.control_port), Signer(self._connection.key))
 
     @property
     def environment_id(self) -> str:
@@ -120,7 +119,7 @@ class WorkerLink:
         return cls(instance, record, WorkerProcess(identity, watch, child), adopted=False)
 
     @classmethod
-    async def adopt(cls, instance: Instance, fence: int, *, timeout: float = REQUEST_TIMEOUT) -> Self:
+    async def adopt(cls, instance: Instance, fence: int, *, limit: float = REQUEST_TIMEOUT) -> Self:
         """Take over the worker that ``environment.json`` names; its `facts` are known afterwards.
 
         Raises `NotAdoptable` when there is none, when it is another process, or when it does not answer.
@@ -135,7 +134,7 @@ class WorkerLink:
             watch.close()
             raise NotAdoptable(f"The connection file of the worker cannot be read: {err}", alive=True) from err
         try:
-            facts = await link.hello(fence, timeout=timeout)
+            facts = await link.hello(fence, limit=limit)
         except (WorkerRefused, WorkerUnreachable) as err:
             dead = watch.is_dead()
             await link.detach()
@@ -145,16 +144,16 @@ class WorkerLink:
             raise NotAdoptable("Another process answered in the worker's place.", alive=True)
         return link
 
-    async def hello(self, fence: int, *, timeout: float = HELLO_TIMEOUT) -> Facts:
+    async def hello(self, fence: int, *, limit: float = HELLO_TIMEOUT) -> Facts:
         """Become the worker's manager; waits for a worker that is still starting, but not beyond its death."""
         self._fence = fence
         request = Hello(environment_id=self.environment_id, fence=fence, nonce=self.record.nonce)
-        self.facts = await self._ask(request, Facts, timeout)
+        self.facts = await self._ask(request, Facts, limit)
         return self.facts
 
-    async def status(self, fence: int | None = None, *, timeout: float = REQUEST_TIMEOUT) -> Facts:
+    async def status(self, fence: int | None = None, *, limit: float = REQUEST_TIMEOUT) -> Facts:
         """Ask for its present facts."""
-        self.facts = await self._ask(Status(**self._head(fence)), Facts, timeout)
+        self.facts = await self._ask(Status(**self._head(fence)), Facts, limit)
         return self.facts
 
     async def start(self, item: Item, fence: int, allowed: Allowed | None = None) -> StartReply:
@@ -208,8 +207,8 @@ class WorkerLink:
     async def _tell(self, request: AnyRequest) -> None:
         await self._ask(request, dict)
 
-    async def _ask(self, request: AnyRequest, answer: type[T], timeout: float = REQUEST_TIMEOUT) -> T:
-        exchange = asyncio.ensure_future(self._channel.request(REQUEST_TYPE, to_content(request), timeout))
+    async def _ask(self, request: AnyRequest, answer: type[T], limit: float = REQUEST_TIMEOUT) -> T:
+        exchange = asyncio.ensure_future(self._channel.request(REQUEST_TYPE, to_content(request), limit))
         await asyncio.wait({exchange, self.died}, return_when=asyncio.FIRST_COMPLETED)
         if not exchange.done():
             exchange.cancel()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from ..link.environment import (
     remove_environment,
 )
 from ..link.errors import NotAdoptable, WorkerUnreachable
+from ..link.launch import sweep_sockets
 from ..link.messages import Allowed
 from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
@@ -50,6 +52,8 @@ _log = logging.getLogger(__name__)
 _LOOK = 5.0
 #: Seconds that an orderly closing may take before the worker is killed.
 _CLOSING = 20.0
+#: Seconds that it may take when the manager itself ends.
+_LAST_CLOSING = 5.0
 #: Seconds between two attempts at a worker or store that does not answer.
 _RETRY = 0.5
 #: Reports after which the worker is told that it may forget them.
@@ -88,8 +92,8 @@ class Environment:
         self._rung = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: set[str] = set()
+        self._funeral: asyncio.Task[None] | None = None
         self._acknowledged = 0
-        self._recovered = asyncio.Event()
 
     # -- effects -------------------------------------------------------------------------------
 
@@ -220,6 +224,18 @@ class Environment:
             rule = functools.partial(apply_reports, environment_id=environment_id, reports=reports)
             await self._submit(rule, durable=durable)
 
+    async def _apply_last(
+        self, environment_id: str, since: Callable[[int], list[tuple[int, Any]]]
+    ) -> None:
+        """`_apply` for a dead worker: whatever it reported, nothing is started any more."""
+
+        def rule(step: Step) -> None:
+            if step.state.environment.environment_id == environment_id:
+                environment_rules.worker_ends(step)
+
+        await self._submit(rule)
+        await self._apply(environment_id, since)
+
     async def _submit(self, rule: Callable[[Step], Any], *, durable: bool = True) -> None:
         """Submit what cannot be refused: try again until the store takes it."""
         while True:
@@ -243,14 +259,14 @@ class Environment:
     def _attach(self, link: WorkerLink) -> None:
         self.link = link
         self._acknowledged = 0
-        self._spawn(self._await_death(link))
+        self._funeral = self._spawn(self._await_death(link))
         self._on_opened()
         self._rung.set()
 
     async def _await_death(self, link: WorkerLink) -> None:
         reason = await asyncio.shield(link.died)
         self._ending.add(link.environment_id)
-        await self._apply(link.environment_id, link.reports_since)
+        await self._apply_last(link.environment_id, link.reports_since)
         self._on_console()
         await self._bury(link.record, reason)
         await self._lost(link.environment_id, reason, attached=link)
@@ -265,6 +281,7 @@ class Environment:
                 await asyncio.sleep(_RETRY)
             else:
                 break
+        sweep_sockets(record)
         current = read_environment(self._instance)
         if current is not None and current.environment_id == record.environment_id:
             remove_environment(self._instance)
@@ -284,6 +301,19 @@ class Environment:
 
         await self._submit(rule)
 
+    async def catch_up(self) -> None:
+        """Apply what the worker told since the last commit, before anybody is answered; no item starts by that.
+
+        Such reports are not committed one by one, so that a new manager would say at first that a paused plan is running.
+        """
+        known = self.writer.state.environment
+        if known.state == "closed" or known.environment_id is None:
+            return
+        told = SpoolReader(self._reports_of(known.environment_id)).since(known.reports_applied)
+        reports = list(itertools.takewhile(lambda entry: isinstance(entry[1], REPLAYABLE), told))
+        rule = functools.partial(apply_reports, environment_id=known.environment_id, reports=reports)
+        await self.writer.submit(rule, durable=False)
+
     async def recover(self) -> None:
         """Find the worker that an earlier manager left, or learn what became of it."""
         known = self.writer.state.environment
@@ -295,7 +325,7 @@ class Environment:
                 link = await WorkerLink.adopt(self._instance, self._fence)
             except NotAdoptable as err:
                 if not err.alive:
-                    await self._apply(record.environment_id, SpoolReader(record.reports).since)
+                    await self._apply_last(record.environment_id, SpoolReader(record.reports).since)
                     await self._bury(record, err.reason)
                     await self._declare_lost(err.reason)
                     return
@@ -313,7 +343,8 @@ class Environment:
             await self._submit(worker_adopted)
             return
         if known.state != "closed" and known.environment_id is not None:
-            await self._apply(known.environment_id, SpoolReader(self._reports_of(known.environment_id)).since)
+            spool = SpoolReader(self._reports_of(known.environment_id))
+            await self._apply_last(known.environment_id, spool.since)
             await self._declare_lost("The worker is gone; it was not recorded any more.")
 
     def _reports_of(self, environment_id: str) -> Any:
@@ -331,13 +362,15 @@ class Environment:
         link = self.link
         if link is None:
             return
+        with contextlib.suppress(QueueServerError):  # without the store the next manager finds out by itself
+            await self.writer.submit(environment_rules.end_with_manager)
         with contextlib.suppress(WorkerRefused, WorkerUnreachable):
             await link.close(self._fence)
-            await asyncio.wait({link.died}, timeout=5.0)
+            await asyncio.wait({link.died}, timeout=_LAST_CLOSING)
         if not link.died.done():
             await link.kill()
-        while self.link is not None:
-            await asyncio.sleep(0.01)
+        if self._funeral is not None:
+            await asyncio.wait({self._funeral}, timeout=_LAST_CLOSING)
 
     async def detach(self) -> None:
         """Let go of the worker; it goes on."""

@@ -8,24 +8,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import subprocess
 from collections.abc import Callable
 
+import msgspec
 import zmq
 import zmq.asyncio
 
 from ..core import codec
 from ..documents.launch import start_relay
 from ..documents.status import read_status
-from ..instance import Instance
+from ..instance import Identity, Instance, ProcessWatch, is_alive
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
 
 #: Seconds between two looks whether the relay still runs.
 _LOOK = 5.0
+#: How often, and how many times, the end waits for documents that are not delivered yet; the pause in seconds.
+_DELIVERY_LOOKS, _DELIVERY_LOOK = 30, 0.1
+#: Seconds that the relay has for its own end.
+_ENDING = 6.0
 
 
 class Relay:
@@ -58,7 +62,15 @@ class Relay:
                 await asyncio.wait_for(self._poke.wait(), _LOOK)
 
     def _runs(self) -> bool:
-        return self._child is not None and self._child.poll() is None
+        return (self._child is not None and self._child.poll() is None) or self._living() is not None
+
+    def _living(self) -> Identity | None:
+        """The relay that serves the journal now, whoever started it: an earlier manager's goes on too."""
+        try:
+            identity = msgspec.json.decode((self._instance.journal / "relay.lock").read_bytes(), type=Identity)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return identity if is_alive(identity) else None
 
     def _start(self) -> None:
         log = self._instance.logs / "relay.log"
@@ -70,21 +82,36 @@ class Relay:
             _log.error("The relay could not be started: %s", err)
 
     async def end(self) -> None:
-        """End it in order if nothing waits for delivery; else it goes on and ends by itself."""
-        if self._child is None or self._child.poll() is not None:
-            return
-        status = read_status(self._instance.journal)
-        if status is not None and any(consumer.backlog for consumer in status.consumers):
+        """End it in order when all is delivered; if that takes too long it goes on and ends by itself."""
+        for _ in range(_DELIVERY_LOOKS):
+            if not self._has_backlog():
+                break
+            await asyncio.sleep(_DELIVERY_LOOK)
+        else:
             _log.info("The relay goes on until all documents are delivered, then ends.")
-            self._child.returncode = 0
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._child.pid, signal.SIGTERM)
-        for _ in range(500):
-            if self._child.poll() is not None:
+        identity = self._living()
+        if identity is None:
+            return
+        watch = ProcessWatch(identity.pid)
+        try:
+            if is_alive(identity):  # looked again with the watch open: it is no other process
+                await self._end_process(watch)
+        finally:
+            watch.close()
+
+    async def _end_process(self, watch: ProcessWatch) -> None:
+        for number, limit in ((signal.SIGTERM, _ENDING), (signal.SIGKILL, 1.0)):
+            watch.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watch.wait(), limit)
                 return
-            await asyncio.sleep(0.01)
-        self._child.kill()
+
+    def _has_backlog(self) -> bool:
+        status = read_status(self._instance.journal)
+        if status is None or not status.running or self._living() is None:
+            return False
+        return any(consumer.backlog and consumer.state != "not installed" for consumer in status.consumers)
 
     def leave(self) -> None:
         """Let go of it; it goes on."""

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import zmq.asyncio
+from msgspec.structs import replace
 
 from .. import __version__
 from ..api import Context
@@ -75,7 +76,9 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_end)
-        tasks = [asyncio.create_task(work) for work in self._work()]
+        tasks = [asyncio.create_task(self._writer.run())]
+        await self._environment.catch_up()
+        tasks += [asyncio.create_task(work) for work in self._work()]
         for task in tasks:
             task.add_done_callback(self._stopped_working)
         self._ready = True
@@ -107,7 +110,7 @@ class Service:
             state = begin_life(loaded)
         if permissions is not None:
             state = self._with_permissions(state, permissions, stored=loaded is not None)
-        return state
+        return replace(state, time=self._started)
 
     def _with_permissions(self, state: State, permissions: Permissions, *, stored: bool) -> State:
         wire = permissions.to_wire()
@@ -161,7 +164,6 @@ class Service:
 
     def _work(self) -> list[Any]:
         work = [
-            self._writer.run(),
             self._control.run(),
             self._events.run(),
             self._live.run(),

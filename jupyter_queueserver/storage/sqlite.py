@@ -66,10 +66,10 @@ class SqliteStore:
 
     def load(self) -> State | None:
         """Return the state of the last commit, None if there never was one; raises `StoreBroken`."""
-        if self._is_empty:
-            return None
         sql = statements()
         with self._explained("read"), self._transaction() as cursor:
+            if self._is_empty:
+                return None
             parts = dict(cursor.execute(sql["read_parts"]).fetchall())
             queue = [text for (text,) in cursor.execute(sql["read_queue"])]
             history = [text for (text,) in cursor.execute(sql["read_history"])]

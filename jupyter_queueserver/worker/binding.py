@@ -50,7 +50,5 @@ class Binder:
             self._permissions_text = allowed.permissions
             self._lists.clear()
         if allowed.group not in self._lists:
-            self._lists[allowed.group] = self._permissions.allowed_lists(
-                self._plans, self._devices, allowed.group
-            )
+            self._lists[allowed.group] = self._permissions.allowed_lists(self._plans, self._devices, allowed.group)
         return self._lists[allowed.group]

@@ -28,8 +28,8 @@ class ConsoleStream(OutStream):
     """`sys.stdout` or `sys.stderr` of the worker."""
 
     flush_interval = 0.05
-    #: Called after text was written to the file; None where the file itself is watched.
-    on_text: ClassVar[Callable[[], object] | None] = None
+    #: Called after text was written to the file; empty where the file itself is watched.
+    on_text: ClassVar[list[Callable[[], object]]] = []
 
     def fileno(self) -> int:
         """The console file, for child processes."""
@@ -44,15 +44,15 @@ class ConsoleStream(OutStream):
 
     def _flush(self) -> None:
         super()._flush()
-        if self.on_text is not None:
-            self.on_text()
+        for tell in self.on_text:
+            tell()
 
 
 class ConsoleWatch:
     """Rings the manager when the console file grows, whoever wrote, and keeps the file bounded.
 
-    With inotify (Linux) a thread sleeps until something is written; elsewhere `ConsoleStream` rings after Python text only, and the
-    manager finds the rest when it looks by itself.
+    With inotify (Linux) a thread sleeps until something is written; elsewhere `ConsoleStream` rings after Python text only,
+    and the manager finds the rest when it looks by itself.
     """
 
     def __init__(self, path: Path, bell: Bell) -> None:
@@ -60,7 +60,7 @@ class ConsoleWatch:
         self._punched = 0
         self._inotify = _watch_file(path)
         if self._inotify is None:
-            ConsoleStream.on_text = self._tell
+            ConsoleStream.on_text.append(self._tell)
             return
         threading.Thread(target=self._run, args=(self._inotify,), name="console", daemon=True).start()
 

@@ -107,7 +107,7 @@ class ControlDesk:
         """Answer one request; never raises."""
         try:
             return reply_content(self._answer(session, content))
-        except Exception as err:  # noqa: BLE001 - boundary of one request; the control thread must live on
+        except Exception as err:  # boundary of one request; the control thread must live on
             log.exception("a request of the control channel failed")
             return reply_content(Refusal(code="internal_error", msg=f"The worker failed at it: {err!r}"))
 
@@ -143,9 +143,7 @@ class ControlDesk:
         if request.environment_id != self._record.environment_id:
             return Refusal(code="wrong_environment", msg="This worker belongs to another environment.")
         if request.fence < self._fence:
-            return Refusal(
-                code="older_fence", msg="The command comes from a manager that was replaced by another one."
-            )
+            return Refusal(code="older_fence", msg="The command comes from a manager that was replaced by another one.")
         if not isinstance(request, Hello):
             if self.is_manager(session):
                 return None
@@ -228,8 +226,6 @@ class ControlDesk:
         if not self._ledger.is_free:
             return Refusal(code="busy", msg="A plan is running or paused.")
         if self.cell_running:
-            return Refusal(
-                code="kernel_busy", msg="A cell of an attached console is running in the worker's kernel."
-            )
+            return Refusal(code="kernel_busy", msg="A cell of an attached console is running in the worker's kernel.")
         self.begin_close()
         return None

@@ -107,7 +107,7 @@ class Engine:
         def ask() -> None:
             try:
                 self.run_engine.request_pause(deferred)
-            except Exception as err:  # noqa: BLE001 - whatever it is, the asker is told
+            except Exception as err:  # whatever it is, the asker is told
                 log.info("the RunEngine refused to pause", exc_info=True)
                 problem.append(str(err))
             else:
@@ -144,6 +144,4 @@ class Engine:
     def _run_closed(self, name: str, doc: dict[str, Any]) -> None:
         run_uid, status = doc.get("run_start", ""), doc.get("exit_status", "fail")
         self.exit_statuses[run_uid] = status
-        self._report(
-            RunClosed(time=time.time(), item_uid=self.item_uid, run_uid=run_uid, exit_status=status)
-        )
+        self._report(RunClosed(time=time.time(), item_uid=self.item_uid, run_uid=run_uid, exit_status=status))

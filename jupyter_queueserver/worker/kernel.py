@@ -31,7 +31,9 @@ _REFUSED = "This kernel is the worker of a queue server and obeys its manager on
 class WorkerShell(ZMQInteractiveShell):
     """A shell that a cell cannot end: ``exit`` leaves the console, not the worker."""
 
-    keepkernel_on_exit = True
+    def ask_exit(self) -> None:
+        """Tell the console that it may go."""
+        self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})  # type: ignore[union-attr]
 
 
 class WorkerKernel(IPythonKernel):
@@ -47,6 +49,8 @@ class WorkerKernel(IPythonKernel):
         REQUEST_TYPE,
     ]
     worker: Worker
+    session: Any
+    io_loop: Any
 
     async def queueserver_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """A request of the manager, in the control thread."""
@@ -57,6 +61,7 @@ class WorkerKernel(IPythonKernel):
     async def shutdown_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Refused unless it comes from the manager: Restart and Shut down of a front end send it."""
         if self._from_manager(parent):
+            self.worker.exit_code = 0
             await super().shutdown_request(stream, ident, parent)
         else:
             self._refuse("shutdown_reply", stream, ident, parent, restart=False)
@@ -113,14 +118,13 @@ class WorkerApp(IPKernelApp):
     """Starts the kernel.  Profile start-up files, extensions and subshells of ordinary kernels are left out."""
 
     kernel: WorkerKernel
+    shell_channel_thread: Any
     record: EnvironmentRecord
     environment_file: Path
 
     def log_connection_info(self) -> None:
         """Nobody reads the hint that is printed otherwise."""
-        self._ports = {
-            name: getattr(self, f"{name}_port") for name in ("shell", "iopub", "stdin", "hb", "control")
-        }
+        self._ports = {name: getattr(self, f"{name}_port") for name in ("shell", "iopub", "stdin", "hb", "control")}
 
     def init_control(self, context: Any) -> None:
         """Without the subshell thread: a subshell would run cells beside a plan."""
@@ -138,15 +142,15 @@ class WorkerApp(IPKernelApp):
         """Run until the worker is told to end."""
         kernel, record = self.kernel, self.record
         kernel.io_loop = _main_loop()
-        shell = kernel.shell
-        kernel.worker = Worker(
-            record, self.environment_file, shell.user_ns, shell.transform_cell, kernel.ring_main
-        )
+        shell: Any = kernel.shell
+        kernel.worker = Worker(record, self.environment_file, shell.user_ns, shell.transform_cell, kernel.ring_main)
         ConsoleWatch(record.console, kernel.worker.bell)
         kernel.io_loop.add_callback(kernel.open_environment)
         look = PeriodicCallback(kernel.worker.look_around, record.orphan_check_seconds * 1000)
         self.control_thread.io_loop.add_callback(look.start)
         super().start()
+        while kernel.worker.exit_code is None:  # a cell has stopped the loop: that does not end a worker
+            self.io_loop.start()
 
 
 def _main_loop() -> Any:

@@ -1,7 +1,7 @@
 """Runs items in the main thread: takes the accepted one, binds it, gives it to the RunEngine, reports how it ended.
 
-The order of reports for an item is `ItemTaken`, what the RunEngine does, `ItemEnded` last; or `ItemPaused` when the main thread is
-free again with the plan paused.
+The order of reports for an item is `ItemTaken`, what the RunEngine does, `ItemEnded` last; or `ItemPaused` when the main
+thread is free again with the plan paused.
 """
 
 from __future__ import annotations

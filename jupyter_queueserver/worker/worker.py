@@ -20,7 +20,7 @@ from ..core.reports import EnvironmentClosed, EnvironmentFailed, EnvironmentRead
 from ..documents.journal import JournalWriter
 from ..instance import identity_of, write_private
 from ..link.bell import REPORTS, Bell
-from ..link.environment import EnvironmentRecord, read_environment_file
+from ..link.environment import EnvironmentRecord, is_named
 from ..link.launch import IDENTITY_FILE
 from ..link.messages import Allowed
 from ..link.spool import SpoolWriter
@@ -70,9 +70,7 @@ class Worker:
         self._bell = Bell(record.manager_bell)
         self._spool = SpoolWriter(record.reports)
         self._ledger = Ledger(record.accepted)
-        self._journal = JournalWriter(
-            Path(record.journal), record.environment_id, bell=Path(record.relay_bell)
-        )
+        self._journal = JournalWriter(Path(record.journal), record.environment_id, bell=Path(record.relay_bell))
         self._engine = Engine(self.report, self._journal.append, self._engine_moved)
         self._by_hand = False
         self._binder: Binder | None = None
@@ -98,7 +96,7 @@ class Worker:
         began = time.perf_counter()
         try:
             report = self._opened(began)
-        except (Exception, SystemExit) as err:  # noqa: BLE001 - users' objects take part; the failure is reported
+        except (Exception, SystemExit) as err:  # users' objects take part; the failure is reported
             log.exception("the environment cannot be opened")
             report = self._failed(f"The environment cannot be opened: {err!r}", traceback.format_exc())
         if isinstance(report, EnvironmentFailed):
@@ -124,8 +122,7 @@ class Worker:
     def look_around(self) -> None:
         """Every few seconds, in the control thread: late reports are written; an idle orphan ends itself."""
         self._spool.flush()
-        current = read_environment_file(self._environment_file)
-        if current is None or current.environment_id != self.record.environment_id:
+        if not is_named(self._environment_file, self.record.environment_id):
             self.desk.begin_close()
 
     def _opened(self, began: float) -> Report:
@@ -137,9 +134,7 @@ class Worker:
         if not loaded:
             last = self._loader.files[-1]
             place = f", line {last.line}" if last.line is not None else ""
-            return self._failed(
-                f"Startup code '{last.name}'{place} failed: {last.error}", last.traceback
-            )
+            return self._failed(f"Startup code '{last.name}'{place} failed: {last.error}", last.traceback)
         self._engine.attach(self._run_engine())
         return self._describe(began)
 
@@ -174,21 +169,20 @@ class Worker:
         from . import registration
 
         os.environ["JUPYTER_QUEUESERVER_WORKER"] = self.record.environment_id
-        announce = getattr(registration, "set_re_worker_active", None)
-        if announce is not None:
-            announce()
+        registration.set_re_worker_active()
 
     def _run_engine(self) -> Any:
         """The namespace's RunEngine, made if there is none; its metadata persist unless it has some of its own."""
-        run_engine = self._namespace.get("RE")
+        run_engine: Any = self._namespace.get("RE")
         if run_engine is None:
             from bluesky import RunEngine
 
             run_engine = self._namespace["RE"] = RunEngine({})
-        metadata = run_engine.md
-        if type(metadata) is dict and not set(metadata) - {"versions"}:
-            run_engine.md = PersistentMetadata(Path(self.record.engine_metadata))
-            run_engine.md.update(metadata)
+        given: Any = run_engine.md
+        if type(given) is dict and not set(given) - {"versions"}:
+            kept = PersistentMetadata(Path(self.record.engine_metadata))
+            kept.update(given)
+            run_engine.md = kept
         return run_engine
 
     def _bind(self, fields: dict[str, Any], allowed: Allowed) -> Any:

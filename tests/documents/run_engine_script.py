@@ -13,12 +13,12 @@ from typing import Any
 
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # saves seconds of import
 
-import bluesky.plans as bp
-import numpy as np
-from bluesky import RunEngine
-from ophyd.sim import SynSignal, det, motor
+import bluesky.plans as bp  # noqa: E402 - after the line above
+import numpy as np  # noqa: E402
+from bluesky import RunEngine  # noqa: E402
+from ophyd.sim import SynSignal, det, motor  # noqa: E402
 
-from jupyter_queueserver.documents.journal import JournalWriter
+from jupyter_queueserver.documents.journal import JournalWriter  # noqa: E402
 
 
 def main(data_dir: Path, socket_dir: Path, environment_id: str) -> None:

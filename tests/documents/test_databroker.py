@@ -63,9 +63,7 @@ class Instance:
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline:
             status = read_status(self.journal)
-            found = (
-                [c for c in status.consumers if c.name == "databroker"] if status and status.running else []
-            )
+            found = [c for c in status.consumers if c.name == "databroker"] if status and status.running else []
             if found and status and status.pid == self.relay.pid and good(found[0]):
                 return
             time.sleep(0.02)
@@ -114,9 +112,7 @@ def test_complete_runs_are_in_databroker_once(instance: Instance, uids: list[str
         assert (names[0], names[-1]) == ("start", "stop")
 
 
-def test_an_open_run_can_be_read_and_the_dead_one_is_closed_as_failed(
-    instance: Instance, uids: list[str]
-) -> None:
+def test_an_open_run_can_be_read_and_the_dead_one_is_closed_as_failed(instance: Instance, uids: list[str]) -> None:
     cut = uids[2]
     with broker(instance) as db:
         assert len(db[cut].table()) == 20

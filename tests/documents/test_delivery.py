@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ class Recorder:
         self.taken += batch
 
     def idle(self) -> float | None:
+        return None
+
+    def abort(self) -> None:
         return None
 
     def close(self) -> None:
@@ -127,9 +131,7 @@ def reject(number: int, *, final: bool = False) -> Callable[[Sequence[Entry]], E
 
 
 @pytest.mark.parametrize(("final", "failures"), [(False, 2), (True, 0)])
-def test_a_refused_document_is_put_aside_and_the_rest_goes_on(
-    journal: Path, fill: Fill, final: bool, failures: int
-) -> None:
+def test_a_refused_document_is_put_aside_and_the_rest_goes_on(journal: Path, fill: Fill, final: bool, failures: int) -> None:
     fill(run_documents("a"))
     consumer = Recorder()
     consumer.fail = reject(4, final=final)
@@ -190,9 +192,7 @@ def test_not_installed_waits_a_minute_and_keeps_everything(journal: Path, fill: 
     assert len(consumer.taken) == 6
 
 
-def test_a_consumer_that_is_not_durable_begins_at_the_end_and_leaves_no_cursor(
-    journal: Path, fill: Fill
-) -> None:
+def test_a_consumer_that_is_not_durable_begins_at_the_end_and_leaves_no_cursor(journal: Path, fill: Fill) -> None:
     fill(run_documents("a"))
     consumer = Recorder(durable=False)
     delivery = Delivery(journal, consumer)
@@ -201,9 +201,7 @@ def test_a_consumer_that_is_not_durable_begins_at_the_end_and_leaves_no_cursor(
     fill(run_documents("b"), "later")
     fill(run_documents("c"))
     drain(delivery)
-    assert sorted(consumer.keys()) == sorted(
-        [("env", seq) for seq in range(7, 13)] + [("later", seq) for seq in range(1, 7)]
-    )
+    assert sorted(consumer.keys()) == sorted([("env", seq) for seq in range(7, 13)] + [("later", seq) for seq in range(1, 7)])
     delivery.finish()
     assert not cursor_path(journal, "recorder").exists()
 
@@ -280,4 +278,4 @@ def test_at_least_once_and_in_order_through_failures_and_restarts(
     assert set(taken) == set(range(1, len(documents) + 1))
     first_time = list(dict.fromkeys(taken))
     assert first_time == sorted(first_time)
-    assert all(b <= a + 1 for a, b in zip(taken, taken[1:], strict=False))  # it may go back, never skip
+    assert all(b <= a + 1 for a, b in pairwise(taken))  # it may go back, never skip

@@ -54,9 +54,7 @@ def test_arrays_come_back_with_dtype_shape_and_bytes(array: np.ndarray) -> None:
     assert back.flags.writeable
 
 
-@pytest.mark.parametrize(
-    "array", [np.arange(12).reshape(3, 4).T, np.arange(10)[::-2], np.asfortranarray(np.ones((2, 3), ">i2"))]
-)
+@pytest.mark.parametrize("array", [np.arange(12).reshape(3, 4).T, np.arange(10)[::-2], np.asfortranarray(np.ones((2, 3), ">i2"))])
 def test_arrays_in_any_memory_order(array: np.ndarray) -> None:
     np.testing.assert_array_equal(decode(encode(array).data), array)
 
@@ -103,11 +101,7 @@ def test_odd_keys_do_not_lose_the_document() -> None:
     assert sorted(map(str, back.values())) == sorted(["tuple", "surrogate", "1", str(back["k"])])
 
 
-@given(
-    hnp.arrays(
-        st.sampled_from(["<f8", ">f4", "<i2", "|u1", "|b1", ">i8"]), hnp.array_shapes(max_dims=3, max_side=3)
-    )
-)
+@given(hnp.arrays(st.sampled_from(["<f8", ">f4", "<i2", "|u1", "|b1", ">i8"]), hnp.array_shapes(max_dims=3, max_side=3)))
 def test_small_arrays_can_be_shown_without_numpy(array: np.ndarray) -> None:
     ext = decode_light(encode(array).data)
     assert array_head(ext).shape == array.shape

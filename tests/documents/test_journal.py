@@ -22,9 +22,7 @@ from jupyter_queueserver.documents.segments import environments, read_header, se
 sizes = st.lists(st.integers(0, 400), min_size=1, max_size=12)
 
 
-def write(
-    directory: Path, lengths: list[int], environment: str = "env", segment_bytes: int = 1 << 20
-) -> None:
+def write(directory: Path, lengths: list[int], environment: str = "env", segment_bytes: int = 1 << 20) -> None:
     writer = JournalWriter(directory, environment, segment_bytes=segment_bytes)
     for number, length in enumerate(lengths):
         writer.append("event", {"n": number, "fill": b"\xf7jr\x01" * (length // 4)})
@@ -64,9 +62,7 @@ def test_reading_in_any_steps_with_restarts_gives_everything_once(
 
 @settings(max_examples=60, deadline=None)
 @given(lengths=sizes, data=st.data())
-def test_a_torn_tail_hides_only_itself_and_a_new_writer_goes_on(
-    base: Path, lengths: list[int], data: Any
-) -> None:
+def test_a_torn_tail_hides_only_itself_and_a_new_writer_goes_on(base: Path, lengths: list[int], data: Any) -> None:
     directory = fresh(base)
     write(directory, lengths)
     path = segment_path(directory, "env", 1)
@@ -88,9 +84,7 @@ def test_a_torn_tail_hides_only_itself_and_a_new_writer_goes_on(
 
 @settings(max_examples=60, deadline=None)
 @given(lengths=st.lists(st.integers(0, 200), min_size=2, max_size=8), data=st.data())
-def test_a_flipped_bit_in_a_closed_segment_costs_one_document_at_most(
-    base: Path, lengths: list[int], data: Any
-) -> None:
+def test_a_flipped_bit_in_a_closed_segment_costs_one_document_at_most(base: Path, lengths: list[int], data: Any) -> None:
     directory = fresh(base)
     write(directory, lengths)
     write(directory, [0])  # closes the first segment
@@ -164,22 +158,20 @@ def test_a_failing_alarm_callback_does_not_reach_the_run_engine(tmp_path: Path) 
     writer.close()
 
 
-def test_after_a_short_write_the_document_goes_into_a_new_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_short_write_the_document_goes_into_a_new_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = JournalWriter(tmp_path, "env")
     writer.append("event", {"n": 0})
-    real, calls = os.write, []
+    real, calls = os.writev, []
+
+    def short_write(descriptor: int, pieces: tuple[bytes, ...]) -> int:
+        calls.append(pieces)
+        return real(descriptor, pieces if len(calls) > 1 else [b"".join(pieces)[:10]])
 
     def full_disk(descriptor: int, data: bytes) -> int:
-        calls.append(len(data))
-        if len(calls) == 1:
-            return real(descriptor, data[: len(data) // 2])
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "no space left")
-        return real(descriptor, data)
+        raise OSError(errno.ENOSPC, "no space left")
 
     with monkeypatch.context() as patch:
+        patch.setattr(os, "writev", short_write)
         patch.setattr(os, "write", full_disk)
         writer.append("event", {"n": 1})
     writer.append("event", {"n": 2})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_thinning_keeps_the_rate_the_order_and_the_last_event(gaps: list[float])
     assert events[-1][1].doc["seq_num"] == len(gaps)
     assert [entry.seq for _, entry in sent] == sorted(entry.seq for _, entry in sent)
     times = [at for at, _ in events[:-1]]  # the last one is sent early because the run ends
-    assert all(later - earlier >= 0.05 - 1e-9 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 0.05 - 1e-9 for earlier, later in pairwise(times))
 
 
 def test_a_held_event_is_sent_when_it_is_due() -> None:
@@ -75,9 +76,7 @@ def test_streams_are_thinned_apart() -> None:
 
 
 def test_frames_hold_numbers_and_describe_large_arrays() -> None:
-    doc = event_document(
-        "a", 1, small=np.arange(6, dtype="i4").reshape(2, 3), big=np.zeros((64, 64)), one=np.float64(2)
-    )
+    doc = event_document("a", 1, small=np.arange(6, dtype="i4").reshape(2, 3), big=np.zeros((64, 64)), one=np.float64(2))
     light = encoding.decode_light(encoding.encode(doc).data)
     message = json.loads(frame(Entry("env", 7, "event", light, SPOT, SPOT, 1)))
     assert message["environment_id"] == "env"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from document_samples import run_documents
 
 from jupyter_queueserver.documents.consumers import Consumer
 from jupyter_queueserver.documents.journal import JournalWriter
-from jupyter_queueserver.documents.launch import start_relay
+from jupyter_queueserver.documents.launch import find_relay, start_relay, stop_relay
 from jupyter_queueserver.documents.reader import Entry
 from jupyter_queueserver.documents.relay import AlreadyRunning, Relay, RelaySettings
 from jupyter_queueserver.documents.status import ConsumerStatus, read_status
@@ -47,6 +46,9 @@ class Gated:
             self.changed.notify_all()
 
     def idle(self) -> float | None:
+        return None
+
+    def abort(self) -> None:
         return None
 
     def close(self) -> None:
@@ -85,9 +87,7 @@ def running(journal: Path, sockets: Path) -> Iterator[Running]:
         assert not thread.is_alive()
 
 
-def status_when(
-    journal: Path, good: Callable[[dict[str, ConsumerStatus]], bool]
-) -> dict[str, ConsumerStatus]:
+def status_when(journal: Path, good: Callable[[dict[str, ConsumerStatus]], bool]) -> dict[str, ConsumerStatus]:
     """Wait until the published status is as wanted."""
     deadline = time.monotonic() + WAIT
     while time.monotonic() < deadline:
@@ -190,8 +190,13 @@ def test_the_process_is_small_alone_and_ends_at_sigterm(journal: Path, sockets: 
         memory = Path(f"/proc/{process.pid}/status").read_text().split("VmRSS:")[1].split()[0]
         assert int(memory) < 30_000  # kB
         assert os.getsid(process.pid) == process.pid
-        process.send_signal(signal.SIGTERM)
+        found = find_relay(data)
+        assert found is not None
+        assert found.pid == process.pid
+        assert stop_relay(data, WAIT)
         assert process.wait(WAIT) == 0
+        assert find_relay(data) is None
+        assert stop_relay(data, WAIT)
     finally:
         process.kill()
         process.wait()

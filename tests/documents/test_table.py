@@ -10,7 +10,8 @@ import pytest
 from document_samples import event_document, run_documents
 
 from jupyter_queueserver.documents.catalog import NotDelivered, wait_delivered
-from jupyter_queueserver.documents.run_search import find_run, run_documents as documents_of
+from jupyter_queueserver.documents.run_search import find_run
+from jupyter_queueserver.documents.run_search import run_documents as documents_of
 from jupyter_queueserver.documents.table import RunNotFound, run_table
 
 Fill = Callable[..., None]

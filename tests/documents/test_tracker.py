@@ -104,9 +104,7 @@ def test_a_restarted_tracker_knows_what_it_knew(journal: Path, fill: Fill) -> No
     assert stops(journal)[0].doc["num_events"] == {"primary": 7}
 
 
-def test_the_end_of_a_run_forces_the_journal_to_the_disk(
-    journal: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_of_a_run_forces_the_journal_to_the_disk(journal: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     real = os.fsync
 

@@ -224,7 +224,7 @@ class SqliteMachine(StoreMachine):
 
 
 _SETTINGS = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestMemoryRandomly = StoreMachine.TestCase
 TestMemoryRandomly.settings = _SETTINGS

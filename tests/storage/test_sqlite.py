@@ -26,6 +26,11 @@ def store_in(directory: Path) -> SqliteStore:
     return SqliteStore(directory / "queue.sqlite", directory / "lease")
 
 
+def opened_and_loaded(store: SqliteStore) -> None:
+    store.acquire(owner())
+    store.load()
+
+
 def footprint(directory: Path) -> dict[str, tuple[bytes, int]]:
     """Contents and times of all files, and of the directory itself."""
     found = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
@@ -129,8 +134,7 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path, damage: str) -> 
     path.write_bytes(broken)
     store = store_in(tmp_path)
     with pytest.raises(StoreBroken, match=r"queue\.sqlite is damaged") as raised:
-        store.acquire(owner())
-        store.load()
+        opened_and_loaded(store)
     assert raised.value.hint
     store.close()
     assert path.read_bytes() == broken
@@ -152,9 +156,9 @@ def test_a_text_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mode", "environment", "plans", "permissions"])
 def test_a_missing_or_wrong_part_is_named(tmp_path: Path, name: str) -> None:
     filled(tmp_path)
-    for statement in (f"UPDATE parts SET text = '[1]' WHERE name = '{name}'", f"DELETE FROM parts WHERE name = '{name}'"):
+    for statement in ("UPDATE parts SET text = '[1]' WHERE name = ?", "DELETE FROM parts WHERE name = ?"):
         with sqlite3.connect(tmp_path / "queue.sqlite") as connection:
-            connection.execute(statement)
+            connection.execute(statement, (name,))
         connection.close()
         store = store_in(tmp_path)
         store.acquire(owner())
@@ -214,7 +218,7 @@ def test_a_commit_that_fails_keeps_nothing_and_may_be_repeated(tmp_path: Path) -
     after = ch.apply(state, two, 1.0)
     full = sqlite3.connect(tmp_path / "queue.sqlite")
     full.execute("BEGIN IMMEDIATE")  # somebody holds the write lock for longer than the store waits
-    connection = store._connection  # noqa: SLF001 - to make it impatient
+    connection = store._connection
     assert connection is not None
     connection.execute("PRAGMA busy_timeout = 10")
     with pytest.raises(StoreUnavailable, match="cannot be written"):
@@ -234,7 +238,7 @@ def test_a_full_disk_refuses_and_keeps_what_was(tmp_path: Path) -> None:
     one = ch.QueueInserted(items=items("a"))
     state = ch.apply(first_state(), one, 1.0)
     store.commit([one], state)
-    connection = store._connection  # noqa: SLF001 - to make the disk small
+    connection = store._connection
     assert connection is not None
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -251,7 +255,7 @@ def test_the_file_is_durable_and_private(tmp_path: Path) -> None:
     filled(tmp_path)
     store = store_in(tmp_path)
     store.acquire(owner())
-    connection = store._connection  # noqa: SLF001 - to ask for its settings
+    connection = store._connection
     assert connection is not None
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
@@ -265,7 +269,7 @@ def test_no_shared_memory_on_a_network_file_system(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(sqlite, "is_on_network", lambda directory: True)
     store = store_in(tmp_path)
     store.acquire(owner())
-    connection = store._connection  # noqa: SLF001 - to ask for its settings
+    connection = store._connection
     assert connection is not None
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
     loaded = store.load()
@@ -294,7 +298,7 @@ def test_a_small_change_does_not_rewrite_big_parts(tmp_path: Path) -> None:
     big = ch.PlansSet(plans={f"plan{n}": {"description": "x" * 1000} for n in range(1000)})
     state = ch.apply(first_state(), big, 1.0)
     store.commit([big], state)
-    connection = store._connection  # noqa: SLF001 - to empty the log
+    connection = store._connection
     assert connection is not None
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     small: list[ch.AnyChange] = [ch.ReportApplied(number=5), ch.EngineSet(engine="idle")]
@@ -311,7 +315,7 @@ def test_an_insertion_writes_its_own_row_only_until_the_gap_is_used_up(tmp_path:
     first = ch.QueueInserted(items=items("a", "b"))
     state = ch.apply(first_state(), first, 1.0)
     store.commit([first], state)
-    connection = store._connection  # noqa: SLF001 - to look at the rows
+    connection = store._connection
 
     def ranks() -> dict[str, int]:
         assert connection is not None
@@ -371,3 +375,9 @@ def test_open_store(tmp_path: Path) -> None:
         open_store("sqlite")
     with pytest.raises(ValueError, match="no store of kind"):
         open_store("paper")  # type: ignore[arg-type]
+
+
+def test_a_store_that_is_not_acquired_does_not_pass_for_an_empty_one(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with pytest.raises(StoreUnavailable, match="not open"):
+        store_in(tmp_path).load()

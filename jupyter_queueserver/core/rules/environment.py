@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..changes import EngineSet, EnvironmentSet, RunsSet
+from ..changes import EngineSet, EnvironmentSet, ExecutionSet, RunsSet
 from ..decision import Step
 from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment
 from ..errors import StateError
@@ -67,6 +67,21 @@ def destroy_environment(step: Step) -> None:
     if step.state.environment.state != "destroying":
         step.emit(EnvironmentSet(environment=replace(step.state.environment, state="destroying")))
     step.act(DestroyEnvironment())
+
+
+def end_with_manager(step: Step) -> None:
+    """The manager ends and its worker with it: what becomes of the worker now is wished, not a failure."""
+    environment = step.state.environment
+    if environment.state not in ("closed", "destroying"):
+        state = "closing" if step.state.running is None else "destroying"
+        step.emit(EnvironmentSet(environment=replace(environment, state=state)))
+
+
+def worker_ends(step: Step) -> None:
+    """The worker is dead, what it told last is applied next: no item may be started by that."""
+    execution = step.state.execution
+    if execution.state != "idle" and not execution.stop_pending:
+        step.emit(ExecutionSet(execution=replace(execution, stop_pending=True)))
 
 
 def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:

@@ -185,7 +185,7 @@ def engine_changed(step: Step, engine: str | None) -> None:
         return
     if engine != step.state.engine:
         step.emit(EngineSet(engine=engine))
-    if step.state.running is None and engine != "running":
+    if step.state.running is None and engine not in ("running", "pausing"):
         pause_failed(step)  # it was for a plan started outside the queue, and nothing else would take it back
 
 
@@ -205,7 +205,8 @@ def end_running(
     Parameters
     ----------
     ending
-        The honest ending (``completed``, ``stopped``, ``aborted``, ``halted``, ``failed``, ``refused``, ``interrupted``, ``lost``).
+        The honest ending: ``completed``, ``stopped``, ``aborted``, ``halted``, ``failed``, ``refused``, ``interrupted``
+        or ``lost``.
     exit_status
         One of the six values of the interface.
     run_uids, scan_ids

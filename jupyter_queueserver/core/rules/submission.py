@@ -70,15 +70,13 @@ def prepared(catalogue: Catalogue, item: Any, user: Any, user_group: Any, uid: s
 
 
 def _stored(fields: dict[str, Any]) -> Item:
-    """Make the item; what JSON cannot carry (bytes of a msgpack client, half a surrogate pair) cannot be stored."""
+    """Make the item; what JSON cannot carry (bytes of a msgpack client) cannot be stored."""
     try:
-        item = Item(fields)
-        item.text.decode("utf-8")
+        return Item(fields)
     except (TypeError, ValueError, RecursionError) as err:
         raise ItemInvalid(
             str(err), code="not_json", hint="Send only what JSON can carry: text, numbers, lists and objects.", path="item"
         ) from err
-    return item
 
 
 def _check_instruction(fields: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from kernel_rig import run_cell
 
 from jupyter_queueserver.core.errors import WorkerRefused
 from jupyter_queueserver.core.reports import (
@@ -27,8 +28,6 @@ from jupyter_queueserver.link.messages import REQUEST_TYPE, Hello, Status, to_co
 from jupyter_queueserver.link.worker import WorkerLink, spool_of
 from jupyter_queueserver.worker.ledger import read_ledger
 
-from .conftest import run_cell
-
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -44,9 +43,7 @@ def test_the_same_item_is_never_run_twice(shared: Any) -> None:
     async def scenario() -> None:
         trace, go = rig.paths()
         item = rig.item("until", str(trace), str(go))
-        first, second = await asyncio.gather(
-            rig.link.start(item, rig.fence), rig.link.start(item, rig.fence)
-        )
+        first, second = await asyncio.gather(rig.link.start(item, rig.fence), rig.link.start(item, rig.fence))
         assert [first.accepted, second.accepted] == [True, False]
         await rig.wait_for(trace.exists)
         assert (await rig.link.start(item, rig.fence)).fate == "taken"
@@ -261,8 +258,12 @@ def _own_identity() -> Any:
     return identity_of()
 
 
-def test_a_killed_worker_is_seen_at_once_and_its_reports_remain(rig: Any) -> None:
+@pytest.mark.parametrize("pidfd", [True, False])
+def test_a_killed_worker_is_seen_at_once_and_its_reports_remain(rig: Any, pidfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     rig, run = rig
+    if not pidfd:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    sockets: list[str] = []
 
     async def scenario() -> None:
         await rig.open()
@@ -287,9 +288,11 @@ def test_a_killed_worker_is_seen_at_once_and_its_reports_remain(rig: Any) -> Non
         info = read_connection_file(rig.link.record)
         await adopted.kill()
         await adopted.detach()
-        assert not [name for name in info.socket_files() if os.path.exists(name)]
+        sockets.extend(info.socket_files())
 
     run(scenario())
+    assert len(sockets) == 5
+    assert not [name for name in sockets if os.path.exists(name)]
 
 
 def test_close_ends_the_process_in_order_and_metadata_stay(rig: Any) -> None:
@@ -366,5 +369,62 @@ def test_the_control_channel_answers_while_startup_code_loads(rig: Any) -> None:
         await rig.wait_for(lambda: rig.link.reports_since(0))
         assert (await rig.link.status()).phase == "open"
         assert await rig.link.kill() == "The worker process was killed by signal 9 (SIGKILL)."
+
+    run(scenario())
+
+
+OWN_ENGINE = """
+import os
+from bluesky.run_engine import RunEngine
+import bluesky.plan_stubs as bps
+states = []
+RE = RunEngine({"proposal": 5})
+RE.state_hook = lambda new, old: states.append(str(new))
+
+
+def noop():
+    yield from bps.null()
+
+
+def crash():
+    yield from bps.null()
+    print("last words of Python")
+    os.abort()
+"""
+
+
+def test_an_engine_of_the_startup_code_is_kept_and_last_words_are_heard(rig: Any) -> None:
+    rig, run = rig
+
+    async def scenario() -> None:
+        await rig.open(OWN_ENGINE)
+        await rig.start("noop")
+        assert (await rig.until(ItemEnded)).ending == "completed"
+        cell = rig.stranger("shell")
+        code = "assert states == ['running', 'idle'] and type(RE.md) is dict and RE.md['proposal'] == 5, (states, RE.md)"
+        reply = await run_cell(cell, code)
+        await cell.close()
+        assert reply["status"] == "ok", reply
+        await rig.start("crash")
+        assert await rig.link.died == "The worker process was killed by signal 6 (SIGABRT)."
+        text = rig.link.console.read(0, 100_000)[1].decode()
+        assert "last words of Python" in text
+        assert "Fatal Python error: Aborted" in text
+
+    run(scenario())
+
+
+def test_a_worker_is_adopted_though_its_launcher_died_before_it_noted_it(rig: Any) -> None:
+    rig, run = rig
+
+    async def scenario() -> None:
+        await rig.open()
+        record = read_environment(rig.instance)
+        assert record is not None
+        write_environment(rig.instance, msgspec.structs.replace(record, identity=None))
+        link = await rig.adopt()
+        assert link.pid == link.facts.pid
+        uid = await rig.start("noop")
+        assert (await rig.until(ItemEnded, item_uid=uid)).ending == "completed"
 
     run(scenario())

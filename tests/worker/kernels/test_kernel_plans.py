@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
+from kernel_rig import run_cell
 
 from jupyter_queueserver.core.errors import WorkerRefused
+from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import (
     EngineState,
     ItemEnded,
@@ -17,8 +20,6 @@ from jupyter_queueserver.core.reports import (
     RunOpened,
 )
 from jupyter_queueserver.link.messages import Allowed
-
-from .conftest import run_cell
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -33,9 +34,7 @@ def test_a_plan_runs_and_its_reports_come_in_order(shared: Any) -> None:
         ended = await rig.until(ItemEnded, item_uid=uid)
         assert trace.read_text() == "begin\nend\n"
         first = next(i for i, r in enumerate(rig.reports) if isinstance(r, ItemTaken) and r.item_uid == uid)
-        kinds = [
-            (type(r).__name__, getattr(r, "state", getattr(r, "exit_status", None))) for r in rig.reports[first:]
-        ]
+        kinds = [(type(r).__name__, getattr(r, "state", getattr(r, "exit_status", None))) for r in rig.reports[first:]]
         assert kinds == [
             ("ItemTaken", None),
             ("EngineState", "running"),
@@ -80,7 +79,7 @@ def test_a_failing_plan_is_reported_with_its_traceback_and_runs(shared: Any) -> 
         ended = await rig.until(ItemEnded, item_uid=uid)
         assert ended.ending == "failed"
         assert ended.msg == "Plan failed: no beam"
-        assert 'raise RuntimeError(text)\nRuntimeError: no beam' in ended.traceback
+        assert "raise RuntimeError(text)\nRuntimeError: no beam" in ended.traceback
         assert "runner.py" not in ended.traceback
         assert len(ended.run_uids) == len(ended.scan_ids) == 1
         assert rig.pulled(RunClosed, item_uid=uid)[0].exit_status == "fail"
@@ -123,11 +122,22 @@ def test_what_cannot_be_bound_fails_before_the_start(
         await rig.link.start(item, rig.fence, allowed)
         ended = await rig.until(ItemEnded, item_uid=item.item_uid)
         assert ended.ending == "failed"
-        assert ended.msg.startswith(
-            "Plan failed: Error occurred while processing plan parameters or starting the plan: "
-        )
+        assert ended.msg.startswith("Plan failed: Error occurred while processing plan parameters or starting the plan: ")
         assert words in ended.msg
         assert ended.run_uids == ()
+
+    run(scenario())
+
+
+def test_what_is_permitted_runs(shared: Any) -> None:
+    rig, run = shared
+
+    async def scenario() -> None:
+        permissions = json.dumps(Permissions.default().to_wire())
+        for _ in range(2):
+            item = rig.item("noop")
+            await rig.link.start(item, rig.fence, Allowed(group="primary", permissions=permissions))
+            assert (await rig.until(ItemEnded, item_uid=item.item_uid)).ending == "completed"
 
     run(scenario())
 
@@ -142,9 +152,7 @@ def test_what_cannot_be_bound_fails_before_the_start(
         ("halt", "halted", "abort"),
     ],
 )
-def test_pause_and_what_comes_after(
-    shared: Any, command: Any, ending: str, exit_status: str, deferred: bool
-) -> None:
+def test_pause_and_what_comes_after(shared: Any, command: Any, ending: str, exit_status: str, deferred: bool) -> None:
     rig, run = shared
 
     async def scenario() -> None:

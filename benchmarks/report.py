@@ -1,0 +1,75 @@
+"""The table as text for the terminal and as RESULTS.md."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shlex
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .figures import Figure, RowResult
+
+_PACKAGES = ("bluesky", "ophyd", "ipykernel", "jupyter-server", "pyzmq", "msgspec", "tornado")
+_HEAD = ("what", "reach", "ours", "reached", "min / median / p90", "baseline in the same run", "old server")
+
+
+def cells(figure: Figure) -> tuple[str, ...]:
+    """One line of the table."""
+    value = f"{figure.value:.{figure.digits}f}"
+    return (figure.what, figure.reach, value, figure.verdict, figure.spread, figure.baseline, figure.old)
+
+
+def terminal_text(result: RowResult) -> str:
+    """A row as it is printed while the others still run."""
+    lines = [f"[{result.name}] {result.seconds:.0f} s, load {result.load[0]:.1f} -> {result.load[1]:.1f}"]
+    for figure in result.figures:
+        what, reach, value, verdict, spread, baseline, old = cells(figure)
+        judged = f"  (reach {reach}: {verdict})" if reach else ""
+        lines.append(f"  {what}: {value}{judged}")
+        lines += [f"      {label}: {text}" for label, text in (("spread", spread), ("baseline", baseline), ("old", old)) if text]
+    return "\n".join(lines)
+
+
+def results_text(results: Sequence[RowResult], words: Sequence[str], has_old: bool) -> str:
+    """The contents of RESULTS.md."""
+    lines = [
+        "# Results of the benchmarks",
+        "",
+        f"Made by `python -m benchmarks {shlex.join(words)}` on {datetime.date.today().isoformat()}; do not edit by hand.",  # noqa: DTZ011
+        "",
+        *machine(),
+    ]
+    if has_old:
+        lines.append("- Old server: bluesky-queueserver 0.0.25 as an installed program with a real Redis, in the same run.")
+    lines += [
+        "- Load of the machine (1 min) before and after each row: "
+        + "; ".join(f"{result.name} {result.load[0]:.1f}, {result.load[1]:.1f}" for result in results)
+        + ". The benchmarks themselves are a part of it.",
+        "",
+        "Every figure has its baseline in the same run; both take turns. A figure that is missed is told here, no test fails.",
+        "",
+        "| " + " | ".join(_HEAD) + " |",
+        "|" + "---|" * len(_HEAD),
+    ]
+    lines += ["| " + " | ".join(cells(figure)) + " |" for result in results for figure in result.figures]
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> list[str]:
+    """What the figures were seen on, without names."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    return [
+        f"- Machine: {platform.system()} {platform.machine()}, {os.cpu_count()} cores.",
+        f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {versions}.",
+    ]
+
+
+def write(path: Path, results: Sequence[RowResult], words: Sequence[str], has_old: bool) -> None:
+    """Replace RESULTS.md."""
+    path.write_text(results_text(results, words, has_old), encoding="utf-8")
+    print(f"written: {path.name}", file=sys.stderr)

@@ -1,0 +1,67 @@
+"""The OpenAPI document describes every route that follows from the registry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jupyter_queueserver.api import methods
+from jupyter_queueserver.api.openapi import annotation_schema, openapi
+
+DOCUMENT = openapi("1.2.3", "/user/ann/queueserver/api")
+
+
+def _operation(name: str) -> dict[str, Any]:
+    method = methods()[name]
+    return DOCUMENT["paths"][method.path][method.verb.lower()]
+
+
+def test_every_method_has_its_route_and_no_two_the_same() -> None:
+    operations = [op for path in DOCUMENT["paths"].values() for op in path.values()]
+    assert sorted(op["operationId"] for op in operations) == sorted(methods())
+    assert DOCUMENT["info"]["version"] == "1.2.3"
+    assert DOCUMENT["servers"] == [{"url": "/user/ann/queueserver/api"}]
+
+
+def test_it_is_plain_json_and_its_references_lead_somewhere() -> None:
+    text = json.dumps(DOCUMENT, allow_nan=False)
+    for part in text.split('"$ref": "')[1:]:
+        found: Any = DOCUMENT
+        for key in part.split('"')[0].removeprefix("#/").split("/"):
+            found = found[key]
+        assert found
+
+
+def test_parameters_are_the_body_without_the_identity() -> None:
+    schema = _operation("queue_item_add")["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["required"] == ["item"]
+    assert schema["additionalProperties"] is False
+    assert list(schema["properties"]) == ["item", "pos", "before_uid", "after_uid", "lock_key"]
+    assert schema["properties"]["pos"]["type"] == ["integer", "string", "null"]
+    option = _operation("re_pause")["requestBody"]["content"]["application/json"]["schema"]["properties"]["option"]
+    assert option["enum"] == ["deferred", "immediate"]
+    assert option["default"] == "deferred"
+
+
+def test_replies_name_their_keys_and_the_error() -> None:
+    reply = _operation("queue_get")["responses"]["200"]["content"]["application/json"]["schema"]
+    assert reply["required"] == ["success", "msg", "items", "running_item", "plan_queue_uid"]
+    assert reply["properties"]["error"] == {"$ref": "#/components/schemas/Error"}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "schema"),
+    [
+        ("str", {"type": "string"}),
+        ("int | None", {"type": ["integer", "null"]}),
+        ("list[str]", {"type": "array", "items": {"type": "string"}}),
+        ("dict[str, Any] | None", {"type": ["object", "null"]}),
+        ("Literal['a'] | int", {"anyOf": [{"const": "a"}, {"type": "integer"}]}),
+        ("int | Any", {}),
+        ("Unheard.Of", {}),
+    ],
+)
+def test_annotations_become_schemas(annotation: str, schema: dict[str, Any]) -> None:
+    assert annotation_schema(annotation) == schema

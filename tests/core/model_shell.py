@@ -1,0 +1,262 @@
+"""The manager's shell in one process: decide, commit, apply, publish, act; and it checks the laws at each step."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from model_worker import ModelWorker
+from msgspec.structs import replace
+
+from jupyter_queueserver.api import Call, decide, parse_request, refuse
+from jupyter_queueserver.api.dispatch import prepare
+from jupyter_queueserver.core import changes as ch
+from jupyter_queueserver.core import codec, effects
+from jupyter_queueserver.core.catalogue import Catalogue
+from jupyter_queueserver.core.decision import Step
+from jupyter_queueserver.core.errors import QueueServerError
+from jupyter_queueserver.core.mirror import Mirror, Snapshot, public, snapshot
+from jupyter_queueserver.core.permissions import Permissions
+from jupyter_queueserver.core.reports import AnyReport, WorkerLost
+from jupyter_queueserver.core.rules import environment as environment_rules
+from jupyter_queueserver.core.rules import execution as execution_rules
+from jupyter_queueserver.core.rules.recovery import worker_adopted
+from jupyter_queueserver.core.rules.reports import apply_report, apply_reports
+from jupyter_queueserver.core.state import ENVIRONMENT_TABLE, EXECUTION_TABLE, State
+from jupyter_queueserver.core.status import status
+from jupyter_queueserver.instance import Identity
+from jupyter_queueserver.storage import MemoryDisk, MemoryStore, Owner
+
+WHOLE = 10**6
+_OWNER = Owner(host="h", identity=Identity(1, 2, "b", "n"), address="", since=0.0)
+#: calls by which items may leave the queue without being run
+_REMOVERS = ("queue_item_remove", "queue_clear")
+
+
+def drained(generator: Iterator[None]) -> Any:
+    """Run a sliced check to its end."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+def over_the_wire(value: Any, kind: Any) -> Any:
+    """Law 3: the same after JSON, and after msgpack (but for numbers and texts that msgpack does not know)."""
+    by_json = codec.typed_from_json(codec.to_json(value), kind)
+    by_msgpack = codec.convert(codec.from_msgpack(codec.to_msgpack(value)), kind)
+    assert by_json == value
+    plain = codec.to_plain(value)
+    narrowed = codec._for_msgpack(plain)
+    assert by_msgpack == (value if narrowed == plain else codec.convert(narrowed, kind))
+    return by_json
+
+
+class Shell:
+    """A manager without sockets, files and clock."""
+
+    def __init__(self) -> None:
+        self.disk = MemoryDisk()
+        self.store = MemoryStore(self.disk)
+        self.store.acquire(_OWNER)
+        self.state = State(catalogue=Catalogue({}, {}, Permissions.default()))
+        self.worker: ModelWorker | None = None
+        self.wishes: list[effects.AnyEffect] = []
+        self.executed: Counter[str] = Counter()
+        self._uids = (f"u{n}" for n in itertools.count())
+        self._now = 100.0
+        self._watch()
+
+    def new_uid(self) -> str:
+        return next(self._uids)
+
+    # one input
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """One request, as the manager would answer it."""
+        call = parse_request({"method": method, "params": params})
+        try:
+            prepared = drained(prepare(call, self.state, self.new_uid))
+        except QueueServerError as err:
+            return self._refused(call, err)
+        reply: dict[str, Any] = {}
+
+        def rule(step: Step) -> None:
+            reply.update(decide(call, step, prepared))
+
+        try:
+            self.submit(rule, method)
+        except QueueServerError as err:
+            return self._refused(call, err)
+        return codec.from_json(codec.to_json(reply))
+
+    def _refused(self, call: Call, err: QueueServerError) -> dict[str, Any]:
+        """Law 8."""
+        reply = codec.from_json(codec.to_json(refuse(call, err)))
+        assert reply["success"] is False
+        assert reply["msg"]
+        assert set(reply["error"]) == {"code", "hint", "path"}
+        assert reply["error"]["code"].replace("_", "").isalpha()
+        assert reply["error"]["hint"]
+        assert set(call.method.reply) <= set(reply)
+        return reply
+
+    def submit(self, rule: Callable[[Step], Any], method: str = "") -> None:
+        """One writing input through all stations."""
+        self._now += 1.0
+        before, seen = self.state, codec.to_json(snapshot(self.state, WHOLE))
+        step = Step(before, self._now, self.new_uid)
+        try:
+            rule(step)
+        except QueueServerError:  # law 1
+            assert not step.changes
+            assert not step.effects
+            assert self.state is before
+            assert codec.to_json(snapshot(before, WHOLE)) == seen
+            raise
+        assert codec.to_json(snapshot(before, WHOLE)) == seen, "the old state was changed in place"
+        self.store.commit(step.changes, step.state)
+        self.state = step.state
+        self._publish(before, step)
+        self.wishes.extend(step.effects)
+        self._check(before, step, method)
+
+    def _publish(self, before: State, step: Step) -> None:
+        """Laws 2 and 3, and the tables."""
+        environment, execution = before.environment.state, before.execution.state
+        for seq, change in enumerate(step.changes, before.seq + 1):
+            sent = over_the_wire(public(change), ch.AnyChange)
+            assert self.mirror.apply(seq, codec.to_plain(sent), self._now)
+            assert not self.mirror.apply(seq, sent, self._now)
+            if isinstance(change, ch.EnvironmentSet) and change.environment.state != environment:
+                assert change.environment.state in ENVIRONMENT_TABLE[environment]
+                environment = change.environment.state
+            if isinstance(change, ch.ExecutionSet) and change.execution.state != execution:
+                assert change.execution.state in EXECUTION_TABLE[execution]
+                execution = change.execution.state
+            self._since_anchor.append(over_the_wire(change, ch.AnyChange))
+        assert self.mirror.snapshot() == snapshot(self.state, WHOLE)
+        over_the_wire(snapshot(self.state), Snapshot)
+
+    def _check(self, before: State, step: Step, method: str) -> None:
+        state = self.state
+        places = [item.item_uid for item in (*state.queue, *state.history)]
+        places += [state.running.item_uid] if state.running else []
+        assert len(places) == len(set(places)), "law 4: a uid is in two places"
+        left = {item.item_uid for item in before.queue if item.is_plan} - set(places)
+        assert not left or method in _REMOVERS, "law 4: an item vanished from the queue"
+        if before.running is not None:
+            assert before.running.item_uid in places, "law 4: the running item vanished"
+        if method == "queue_item_move":
+            assert Counter(item.text for item in before.queue) == Counter(item.text for item in state.queue), "law 5"
+        for effect in step.effects:
+            if isinstance(effect, effects.StartItem):
+                assert state.is_open, "law 6: started without an environment"
+                assert state.running == effect.item
+        assert (state.running is None) == (state.execution.state == "idle")
+        if state.environment.state == "closed":
+            assert state.running is None
+            assert state.engine is None
+            assert not state.runs
+        assert max(self.executed.values(), default=0) <= 1, "law 6: executed twice"
+        shown = status(state, epoch="e", time_text="", version="0", kernel="shown")
+        over_the_wire(shown, dict[str, Any])
+
+    # effects and reports
+
+    def carry_out(self) -> None:
+        """Do the oldest wish."""
+        if not self.wishes:
+            return
+        effect, worker = self.wishes.pop(0), self.worker
+        match effect:
+            case effects.OpenEnvironment():
+                self.worker = ModelWorker(effect.environment_id, self.executed)
+            case effects.StartItem() if worker:
+                worker.start(effect.item)
+            case effects.PauseEngine() if worker and not worker.pause():
+                self.submit(execution_rules.pause_failed)
+            case effects.ContinueEngine() if worker and not worker.continue_(effect.command):
+                self.submit(execution_rules.continue_failed)
+            case effects.CloseEnvironment() if worker and not worker.close():
+                self.submit(environment_rules.close_failed)
+            case effects.DestroyEnvironment() if worker:
+                worker.alive = False
+
+    def pull(self, count: int = WHOLE) -> None:
+        """Apply the worker's next reports."""
+        if self.worker is None:
+            return
+        done = self.state.environment.reports_applied
+        numbered = list(enumerate(self.worker.reports, 1))[done : done + count]
+        for _, report in numbered:
+            over_the_wire(report, AnyReport)
+        self.apply(self.worker.environment_id, numbered)
+
+    def apply(self, environment_id: str, numbered: list[tuple[int, AnyReport]]) -> None:
+        self.submit(lambda step: apply_reports(step, environment_id, numbered))
+
+    def notice_death(self, *, spool_lost: bool = False) -> None:
+        """The worker's process is gone."""
+        worker = self.worker
+        if worker is None or worker.alive or worker.environment_id != self.state.environment.environment_id:
+            return
+        if not spool_lost:
+            self.pull()
+        lost = WorkerLost(time=self._now, reason="The worker was killed.", spool_lost=spool_lost)
+        self.submit(lambda step: apply_report(lost, step))
+        assert self.state.environment.state == "closed"
+
+    # lives
+
+    def restart(self) -> None:
+        """The manager dies with its wishes, and another one begins: law 7."""
+        self.check_replay()
+        self.wishes.clear()
+        before = self.state
+        self.store = MemoryStore(self.disk)
+        self.store.acquire(_OWNER)
+        loaded = self.store.load()
+        if loaded is None:
+            assert before.seq == 0
+            loaded = before
+        assert _without_counting(loaded) == _without_counting(before)
+        self.state = ch.begin_life(loaded)
+        assert self.state.seq == 0
+        self._watch()
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        worker, environment = self.worker, self.state.environment
+        if worker and worker.alive and worker.environment_id == environment.environment_id:
+            self.pull()
+            self.submit(worker_adopted)
+        elif environment.state != "closed":
+            if worker is None or worker.environment_id != environment.environment_id:
+                assert environment.state in ("opening", "destroying")  # it was never started
+                assert environment.environment_id is not None
+                self.worker = ModelWorker(environment.environment_id, self.executed)
+                self.worker.alive = False
+            self.notice_death()
+
+    def _watch(self) -> None:
+        self.mirror = Mirror(codec.from_json(codec.to_json(snapshot(self.state, WHOLE))))
+        self.anchor()
+
+    def anchor(self) -> None:
+        """Remember this state, to replay from it."""
+        self._anchor, self._since_anchor = self.state, []
+
+    def check_replay(self) -> None:
+        """Law 2: the changes since any earlier state give the present one."""
+        state = self._anchor
+        for change in self._since_anchor:
+            state = ch.apply(state, change, self.state.time)
+        assert state == self.state
+
+
+def _without_counting(state: State) -> State:
+    return replace(ch.begin_life(state), time=0.0)

@@ -1,0 +1,169 @@
+"""The websocket of the event stream: who may open it, what it carries, how it goes on after a break."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from fake_manager import STOP, FakeManager
+from jupyter_server.auth import Authorizer
+from tornado.httpclient import HTTPClientError
+
+from jupyter_queueserver.core.mirror import Mirror
+from jupyter_queueserver.gateway import stream
+
+LIMIT = 5.0
+
+
+async def next_of(socket: Any, *kinds: str) -> dict[str, Any]:
+    """The next message of one of these kinds."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            text = await socket.read_message()
+            assert text is not None, "the stream was closed"
+            message = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+            if message["kind"] in kinds:
+                return message
+
+
+@pytest.fixture
+def connect(jp_ws_fetch: Any) -> Any:
+    """``await connect(topics="state")``: open the event stream."""
+
+    def opened(headers: dict[str, str] | None = None, **query: Any) -> Any:
+        return jp_ws_fetch("queueserver", "api", "events", params=query, headers=headers)
+
+    return opened
+
+
+async def test_refuses_without_token(connect: Any) -> None:
+    with pytest.raises(HTTPClientError, match="403"):
+        await connect(headers={"Authorization": "token wrong"})
+
+
+async def test_refuses_a_foreign_page(connect: Any, manager: FakeManager) -> None:
+    with pytest.raises(HTTPClientError, match="403"):
+        await connect(headers={"Origin": "http://elsewhere.example"})
+    assert manager.subscriptions.qsize() <= 1  # the gateway's own
+
+
+class Nobody(Authorizer):
+    """Forbids everything."""
+
+    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("extra_config", [{"ServerApp": {"authorizer_class": Nobody}}])
+async def test_respects_the_authorizer(connect: Any) -> None:
+    with pytest.raises(HTTPClientError, match="403"):
+        await connect()
+
+
+async def test_refuses_queries_it_does_not_understand(connect: Any) -> None:
+    for query in ({"topics": "gossip"}, {"since": "-1"}, {"console": "x"}):
+        with pytest.raises(HTTPClientError, match="400"):
+            await connect(**query)
+
+
+async def test_begins_with_a_snapshot_and_pushes_changes(connect: Any, api: Any, manager: FakeManager) -> None:
+    socket = await connect(topics="state")
+    first = await next_of(socket, "snapshot")
+    mirror = Mirror(first["snapshot"])
+    await api("POST", "/queue/item/add", {"item": STOP})
+    message = await next_of(socket, "changes")
+    for seq, change in message["changes"]:
+        mirror.apply(seq, change, message["time"])
+    assert [item.name for item in mirror.state.queue] == ["queue_stop"]
+    assert mirror.state.seq == manager.state.seq
+    assert message["status"]["items_in_queue"] == 1
+    socket.close()
+
+
+async def test_goes_on_where_it_was(connect: Any, api: Any, manager: FakeManager) -> None:
+    socket = await connect(topics="state")
+    seen = await next_of(socket, "snapshot")
+    socket.close()
+    await api("POST", "/queue/item/add", {"item": STOP})
+    again = await connect(topics="state", epoch=seen["epoch"], since=seen["seq"])
+    message = await next_of(again, "changes", "snapshot")
+    assert message["kind"] == "changes"
+    assert [seq for seq, _ in message["changes"]] == [entry[0] for entry in manager.log]
+    again.close()
+
+
+async def test_another_life_of_the_manager_brings_a_snapshot(connect: Any, manager: FakeManager) -> None:
+    socket = await connect(topics="state", epoch="life-0", since=500)
+    assert (await next_of(socket, "changes", "snapshot"))["kind"] == "snapshot"
+    socket.close()
+
+
+async def test_a_gap_brings_a_snapshot(connect: Any, api: Any, manager: FakeManager) -> None:
+    socket = await connect(topics="state")
+    await next_of(socket, "snapshot")
+    hidden, manager.peers = manager.peers, {}
+    await api("POST", "/queue/item/add", {"item": STOP})
+    manager.peers = hidden
+    await api("POST", "/queue/item/add", {"item": STOP})
+    message = await next_of(socket, "changes", "snapshot")
+    assert message["kind"] == "snapshot"
+    assert len(message["snapshot"]["queue"]) == 2
+    socket.close()
+
+
+async def test_numbers_that_json_does_not_know_become_null(connect: Any, manager: FakeManager) -> None:
+    socket = await connect(topics="documents")
+    await next_of(socket, "snapshot")
+    document = {"data": {"det": float("nan"), "limits": [float("inf"), -float("inf"), 1.5]}}
+    manager.tell("documents", {"kind": "document", "environment_id": "e", "seq": 7, "name": "event", "doc": document})
+    message = await next_of(socket, "document")
+    assert message["doc"] == {"data": {"det": None, "limits": [None, None, 1.5]}}
+    socket.close()
+
+
+async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager) -> None:
+    while not manager.subscriptions.empty():
+        manager.subscriptions.get_nowait()
+    socket = await connect(topics="console", console=12)
+    while "console" not in (wanted := await asyncio.wait_for(manager.subscriptions.get(), LIMIT))["topics"]:
+        pass
+    assert wanted["console"] == 12
+    text = {"kind": "console", "environment_id": "e", "offset": 12, "text": "héllo\n", "time": 1.0}
+    manager.tell("console", text)
+    assert await next_of(socket, "console") == text
+    while (wanted := await asyncio.wait_for(manager.subscriptions.get(), LIMIT))["console"] != 12 + 7:
+        pass
+    socket.close()
+
+
+async def test_a_slow_browser_gets_a_snapshot_instead(
+    connect: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not read while 40 MB are published: they are dropped here, and a snapshot follows when it reads again."""
+    boxes: list[stream.Outbox] = []
+
+    class Observed(stream.Outbox):
+        def __init__(self) -> None:
+            super().__init__()
+            boxes.append(self)
+
+    monkeypatch.setattr(stream, "Outbox", Observed)
+    socket = await connect(topics="state,documents")
+    await next_of(socket, "snapshot")
+    reader, socket.protocol.stream._read_to_buffer = socket.protocol.stream._read_to_buffer, lambda: None
+    document = {"kind": "document", "environment_id": "e", "seq": 1, "name": "event", "doc": {"x": "x" * 400_000}}
+    async with asyncio.timeout(LIMIT):
+        for _ in range(400):
+            manager.tell("documents", document)
+            await asyncio.sleep(0)
+            if boxes[0].overflowed:
+                break
+        while not boxes[0].overflowed:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+    assert len(boxes[0]) == 0
+    socket.protocol.stream._read_to_buffer = reader
+    assert (await next_of(socket, "snapshot"))["seq"] == manager.state.seq
+    assert not boxes[0].overflowed
+    socket.close()

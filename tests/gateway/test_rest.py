@@ -1,0 +1,289 @@
+"""The REST routes against a fake manager: forms of replies and refusals, and who may do what."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import re
+from typing import Any
+
+import pytest
+from fake_manager import STOP, FakeManager
+from jupyter_server.auth import Authorizer, IdentityProvider, User
+
+from jupyter_queueserver.api import methods
+from jupyter_queueserver.gateway import requests as requests_module
+from jupyter_queueserver.gateway.rest import BODY_LIMIT, CONNECTION_LIMIT
+from jupyter_queueserver.gateway.stream import EventStreamHandler
+
+VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+def our_routes(app: Any) -> list[tuple[str, type]]:
+    """Path patterns and handlers of the application that lie below our prefix."""
+    found: list[tuple[str, type]] = []
+
+    def walk(router: Any) -> None:
+        for rule in router.rules:
+            pattern = getattr(rule.matcher, "regex", re.compile("")).pattern
+            if hasattr(rule.target, "rules"):
+                walk(rule.target)
+            elif "queueserver" in pattern:
+                found.append((pattern, rule.target))
+
+    walk(app.default_router)
+    return found
+
+
+def path_of(pattern: str) -> str:
+    return re.sub(r"\\(.)", r"\1", pattern.removesuffix("$").removesuffix("/?").replace("(/.*)", "/nothing/here"))
+
+
+async def test_every_method_has_a_route(jp_web_app: Any) -> None:
+    paths = {path_of(pattern) for pattern, _ in our_routes(jp_web_app)}
+    assert {f"/a%40b/queueserver/api{method.path}" for method in methods().values()} <= paths
+
+
+async def test_every_route_refuses_without_token(jp_web_app: Any, http_server_client: Any, manager: FakeManager) -> None:
+    routes = our_routes(jp_web_app)
+    assert len(routes) > len(methods())
+    for pattern, handler in routes:
+        for verb in VERBS if handler is not EventStreamHandler else ("GET",):
+            reply = await http_server_client.fetch(
+                path_of(pattern), method=verb, body=None, allow_nonstandard_methods=True, raise_error=False
+            )
+            assert reply.code == 403, (verb, pattern)
+            if verb != "HEAD":
+                assert json.loads(reply.body).keys() == {"detail", "error"}
+    assert manager.requests == []
+
+
+async def test_the_reply_passes_unchanged(api: Any, manager: FakeManager) -> None:
+    reply = await api("GET", "/queue/get")
+    assert (reply.code, reply.body) == (200, manager.replies[-1])
+    assert reply.headers["Content-Type"].startswith("application/json")
+
+
+async def test_a_refusal_of_the_manager_is_200(api: Any) -> None:
+    reply = await api("POST", "/queue/start", {})
+    decoded = json.loads(reply.body)
+    assert reply.code == 200
+    assert decoded["success"] is False
+    assert decoded["error"]["code"]
+
+
+FURTHER: list[tuple[str, str, dict[str, Any]]] = [
+    ("/", "status", {}),
+    ("/status/", "status", {}),
+    ("/re/runs/open", "re_runs", {"option": "open"}),
+    ("/re/runs/active", "re_runs", {"option": "active"}),
+]
+
+
+async def test_further_routes(api: Any, manager: FakeManager) -> None:
+    for path, method, params in FURTHER:
+        reply = await api("GET", path, "no JSON at all" if params else None)
+        assert reply.code == 200
+        assert manager.requests[-1] == {"method": method, "params": params}
+
+
+# A table in one test, not parameters: each test starts a Jupyter server.
+REFUSED: list[tuple[str, str, Any, int]] = [
+    ("POST", "/queue/item/add", {"item": STOP, "surplus": 1}, 400),
+    ("POST", "/queue/item/add", {"item": 3}, 400),
+    ("POST", "/queue/item/add", {"item": STOP, "lock_key": 3}, 400),
+    ("POST", "/queue/item/add", {"item": STOP, "lock_key": ""}, 400),
+    ("POST", "/queue/item/add/batch", {"items": [STOP, 3]}, 400),
+    ("POST", "/queue/item/add/batch", {"items": {}}, 400),
+    ("POST", "/re/runs", {"option": 3}, 400),
+    ("GET", "/queue/get", {"user": "x"}, 400),
+    ("GET", "/status", {"surplus": 1}, 400),
+    ("GET", "/plans/allowed", {"user_group": "x"}, 400),
+    ("GET", "/plans/allowed", {"reload": True}, 400),
+    ("POST", "/queue/item/add/batch", None, 422),
+    ("POST", "/queue/item/remove", "", 422),
+    ("POST", "/queue/item/add", '{"item": ', 422),
+    ("POST", "/queue/item/add", b'{"item": {"name": "\xff"}}', 422),
+    ("POST", "/queue/item/add", '{"item": ' + "[" * 100_000, 422),
+    ("GET", "/status", "null", 422),
+    ("GET", "/status", "[]", 422),
+    ("GET", "/status", '"text"', 422),
+    ("GET", "/nothing", None, 404),
+    ("POST", "/status", None, 405),
+    ("GET", "/queue/start", None, 405),
+    ("DELETE", "/queue/get", None, 405),
+    ("HEAD", "/status", None, 405),
+]
+
+
+async def test_refused_by_form(api: Any, manager: FakeManager) -> None:
+    for verb, path, body, status in REFUSED:
+        reply = await api(verb, path, body)
+        assert reply.code == status, (verb, path, body)
+        if verb == "HEAD":
+            continue
+        decoded = json.loads(reply.body)
+        assert decoded["error"].keys() == {"code", "hint", "path"}
+        assert isinstance(decoded["detail"], list if status == 422 else str)
+        if status == 400 and "surplus" in str(body):
+            assert decoded["detail"].endswith("got an unexpected keyword argument 'surplus'")
+        if status == 405:
+            assert decoded["detail"] == "Method Not Allowed"
+    assert manager.requests == []
+
+
+JUDGED: list[tuple[str, Any, str]] = [
+    ("/queue/item/add", {}, "request contains no item info"),
+    ("/queue/item/add", {"surplus": 1}, "unsupported parameters: 'surplus'"),
+    ("/queue/item/add/batch", {}, "the list of items is not found"),
+    ("/manager/stop", {"surplus": 1}, "unsupported parameters: 'surplus'"),
+]
+
+
+async def test_judged_by_the_manager(api: Any) -> None:
+    for path, body, words in JUDGED:
+        reply = await api("POST", path, body)
+        assert reply.code == 200
+        assert words in json.loads(reply.body)["msg"]
+
+
+async def test_nan_and_numbers_go_through_as_they_came(api: Any, manager: FakeManager) -> None:
+    await api("POST", "/queue/item/add", '{"item": {"name": "x", "kwargs": {"a": NaN, "b": 12345678901234567890123}}}')
+    kwargs = manager.requests[-1]["params"]["item"]["kwargs"]
+    assert kwargs["a"] != kwargs["a"]
+    assert kwargs["b"] == 12345678901234567890123
+
+
+async def test_a_silent_manager_gives_408(api: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests_module, "PATIENCE", 0.1)
+    manager.silent = True
+    reply = await api("GET", "/status")
+    assert reply.code == 408
+    assert json.loads(reply.body)["detail"].startswith("Request timeout: ")
+    manager.silent = False
+    assert (await api("GET", "/status")).code == 200
+
+
+async def announce(app: Any, length: int) -> tuple[bytes, bool]:
+    """Announce a body of that length without sending it; the reply, and whether the connection was closed."""
+    token = app.identity_provider.token
+    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    try:
+        head = f"POST /a%40b/queueserver/api/queue/item/add HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n"
+        writer.write(f"{head}Authorization: token {token}\r\n\r\n".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        size = int(re.search(rb"Content-Length: (\d+)", answer)[1])  # type: ignore[index]
+        answer += await reader.readexactly(size)
+        writer.write(b"x")
+        closed = length > CONNECTION_LIMIT and await reader.read() == b""
+        return answer, closed
+    finally:
+        writer.close()
+
+
+async def test_a_body_that_is_too_large_is_refused_unread(jp_serverapp: Any, http_server_client: Any) -> None:
+    answer, closed = await announce(jp_serverapp, BODY_LIMIT + 1)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "too_large"
+    assert not closed
+
+
+async def test_a_monstrous_body_closes_the_connection(jp_serverapp: Any, http_server_client: Any) -> None:
+    answer, closed = await announce(jp_serverapp, CONNECTION_LIMIT + 1)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert closed
+
+
+async def test_items_carry_the_account_of_the_server(api: Any, manager: FakeManager) -> None:
+    await api("POST", "/queue/item/add", {"item": STOP, "user": "somebody", "user_group": "admin"})
+    params = manager.requests[-1]["params"]
+    assert (params["user"], params["user_group"]) == (getpass.getuser(), "primary")
+
+
+class Named(IdentityProvider):
+    """A provider that knows persons."""
+
+    async def get_user(self, handler: Any) -> User:
+        return User(username="ada", name="Ada", display_name="Ada Lovelace")
+
+
+PERSON = {
+    "ServerApp": {"identity_provider_class": Named, "disable_check_xsrf": True},
+    "QueueServerExtension": {"user_group": "observer"},
+}
+
+
+@pytest.mark.parametrize("extra_config", [PERSON])
+async def test_items_carry_the_names_of_the_person(api: Any, manager: FakeManager) -> None:
+    await api("POST", "/queue/item/add", {"item": STOP, "user": "somebody"})
+    params = manager.requests[-1]["params"]
+    assert (params["user"], params["user_group"]) == ('ada "Ada Lovelace"', "observer")
+    await api("GET", "/devices/allowed", {"user_group": "admin"})
+    assert manager.requests[-1] == {"method": "devices_allowed", "params": {"user_group": "observer"}}
+
+
+async def test_a_cookie_needs_its_xsrf_token(
+    jp_serverapp: Any, http_server_client: Any, jp_base_url: str, manager: FakeManager
+) -> None:
+    token = jp_serverapp.identity_provider.token
+    page = await http_server_client.fetch(f"{jp_base_url}api/status?token={token}")
+    login = await http_server_client.fetch(f"{jp_base_url}login")
+    cookies = dict(
+        cookie.partition(";")[0].split("=", 1) for reply in (page, login) for cookie in reply.headers.get_list("Set-Cookie")
+    )
+    jar = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    assert "_xsrf" in cookies
+
+    async def start(**headers: str) -> int:
+        path = f"{jp_base_url}queueserver/api/queue/start"
+        reply = await http_server_client.fetch(
+            path, method="POST", body="{}", headers={"Cookie": jar, **headers}, raise_error=False
+        )
+        assert "detail" in json.loads(reply.body) or reply.code == 200
+        return reply.code
+
+    assert await start() == 403
+    assert manager.requests == []
+    assert await start(**{"X-XSRFToken": cookies["_xsrf"]}) == 200
+    status = await http_server_client.fetch(f"{jp_base_url}queueserver/api/status", headers={"Cookie": jar})
+    assert status.code == 200
+
+
+class OnlyReads(Authorizer):
+    """Lets everybody look, and remembers what it was asked."""
+
+    asked: tuple[tuple[str, str], ...] = ()
+
+    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+        type(self).asked += ((action, resource),)
+        return action == "read"
+
+
+@pytest.mark.parametrize("extra_config", [{"ServerApp": {"authorizer_class": OnlyReads}}])
+async def test_the_authorizer_is_asked_for_what_the_method_declares(api: Any, manager: FakeManager) -> None:
+    OnlyReads.asked = ()
+    codes = {}
+    for name in ("queue_item_add", "status", "queue_start", "re_runs", "queue_get"):
+        method = methods()[name]
+        codes[name] = (await api(method.verb, method.path, {})).code
+    assert codes == {"queue_item_add": 403, "status": 200, "queue_start": 403, "re_runs": 200, "queue_get": 200}
+    assert OnlyReads.asked == tuple(
+        (methods()[name].access, "queueserver") for name in ("queue_item_add", "status", "queue_start", "re_runs", "queue_get")
+    )
+    assert {request["method"] for request in manager.requests} == {"status", "re_runs", "queue_get"}
+
+
+async def test_openapi_names_the_place_of_the_routes(api: Any, manager: FakeManager) -> None:
+    document = json.loads((await api("GET", "/openapi.json")).body)
+    assert document["servers"][0]["url"] == "/a%40b/queueserver/api"
+    assert set(document["paths"]) >= {method.path for method in methods().values()}
+
+
+async def test_reading_does_not_count_as_activity(api: Any, jp_web_app: Any) -> None:
+    await api("GET", "/status")
+    before = jp_web_app.settings.get("api_last_activity")
+    await api("GET", "/queue/get")
+    assert jp_web_app.settings.get("api_last_activity") == before
+    await api("POST", "/queue/clear", {})
+    assert jp_web_app.settings["api_last_activity"] != before

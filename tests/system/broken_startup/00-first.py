@@ -1,0 +1,3 @@
+"""Startup code that loads."""
+
+answer = 42

@@ -1,0 +1,142 @@
+"""Bad input over the real socket: refused in the forms of the interface, nothing changed, nobody else is held up."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+from harness import Server, until
+
+from jupyter_queueserver.core.codec import from_json
+
+MB = 1024 * 1024
+
+
+def item(**fields: Any) -> dict[str, Any]:
+    """Parameters that add a plan."""
+    return {"item": {"item_type": "plan", "name": "brief", **fields}, "user": "tester", "user_group": "primary"}
+
+
+def state_of(server: Server) -> list[Any]:
+    """All that a refusal must leave as it is."""
+    return [server.status(), server.call("queue_get"), server.call("history_get")]
+
+
+@pytest.mark.parametrize(
+    ("request_text", "words"),
+    [
+        (b'{"method": "status"', "Failed to decode the request"),
+        (b"", "Failed to decode the request"),
+        (b"\xff\xfe\x00", "Failed to decode the request"),
+        (b'"status"', "Failed to decode the request"),
+        (b"[" * 100_000, "Failed to decode the request"),
+        (b"[1, 2]", "Incorrect request type: list. Dictionary is expected"),
+        (b"null", "Incorrect request type: NoneType"),
+        (b'{"params": {}}', "method is not specified"),
+        (b'{"method": "status", "parameters": {}}', "unexpected keys ['parameters']"),
+        (b'{"method": "open_sesame"}', "Unknown method 'open_sesame'"),
+        (b'{"method": 7}', "Unknown method 7"),
+        (b'{"method": ["status"]}', "Unknown method"),
+    ],
+)
+def test_broken_envelopes(server: Server, request_text: bytes, words: str) -> None:
+    before = state_of(server)
+    reply = from_json(server.send(request_text))
+    assert sorted(reply) == ["msg", "success"]
+    assert reply["success"] is False
+    assert words in reply["msg"]
+    assert state_of(server) == before
+
+
+def test_several_frames(server: Server) -> None:
+    reply = from_json(server.send(b'{"method": "queue_clear"}', b'{"method": "status"}'))
+    assert reply["success"] is False
+    assert "several frames" in reply["msg"]
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("queue_item_add", {}),
+        ("queue_item_add", item(name="no_such_plan")),
+        ("queue_item_add", item(kwargs={"trace": "x", "surplus": 1})),
+        ("queue_item_add", item(kwargs={})),
+        ("queue_item_add", item(kwargs={"trace": 5})),
+        ("queue_item_add", item(kwargs=[1])),
+        ("queue_item_add", item(item_type="poem")),
+        ("queue_item_add", item(kwargs={"trace": "x"}) | {"pos": -7}),
+        ("queue_item_add", item(kwargs={"trace": "x"}) | {"pos": 10**30}),
+        ("queue_item_add", item(kwargs={"trace": "x"}) | {"pos": "sideways"}),
+        ("queue_item_add", item(kwargs={"trace": "x"}) | {"before_uid": "nobody"}),
+        ("queue_item_add", item(kwargs={"trace": "x"}) | {"user_group": "strangers"}),
+        ("queue_item_add", {"item": "brief", "user": "tester", "user_group": "primary"}),
+        ("queue_item_add_batch", {"items": [item()["item"], 5], "user": "tester", "user_group": "primary"}),
+        ("queue_item_get", {"pos": 3}),
+        ("queue_item_get", {"uid": "nobody"}),
+        ("queue_item_remove", {"uid": "nobody"}),
+        ("queue_item_remove", {"pos": -100}),
+        ("queue_item_move", {"pos": 0, "pos_dest": 5}),
+        ("queue_item_move", {"uid": "nobody", "pos_dest": "front"}),
+        ("queue_clear", {"surplus": 1}),
+        ("queue_start", {"lock_key": 5}),
+        ("re_pause", {"option": "now"}),
+        ("re_runs", {"option": "lost"}),
+        ("manager_stop", {"option": "gently"}),
+        ("queue_start", None),
+        ("queue_get", [1]),
+    ],
+)
+def test_refused_requests(server: Server, method: str, params: Any) -> None:
+    before = state_of(server)
+    reply = from_json(server.send(json.dumps({"method": method, "params": params}).encode()))
+    assert reply["success"] is False
+    assert reply["msg"]
+    assert reply["error"]["code"]
+    assert reply["error"]["hint"]
+    assert state_of(server) == before
+
+
+def test_silly_subscriptions_are_ignored(server: Server) -> None:
+    """Who sends nonsense to the event stream gets nothing; the others go on."""
+    with server.raw_events() as stranger:
+        for nonsense in (b"", b"{", b"[" * 60_000, b'{"subscribe": {"since": "x"}}', b'{"subscribe": 5}'):
+            stranger.send(nonsense)
+        server.ok("history_clear")
+        assert server.status()
+        server.events.next(time.monotonic() + 5.0)
+        stranger.send(b'{"subscribe": {"topics": ["state"]}}')
+        assert stranger.poll(5000)
+        assert from_json(stranger.recv())["kind"] == "snapshot"
+
+
+def test_a_hundred_megabytes(server: Server) -> None:
+    """Refused by its size, without parsing; others are served meanwhile."""
+    answers: list[bytes] = []
+    body = b'{"method": "queue_item_add", "params": {"item": "' + b"x" * (100 * MB) + b'"}}'
+    sender = threading.Thread(target=lambda: answers.append(server.send(body, timeout=20.0)))
+    before = server.status()
+    sender.start()
+    waits = []
+    while sender.is_alive():
+        began = time.monotonic()
+        assert server.status() == before
+        waits.append(time.monotonic() - began)
+    sender.join()
+    reply = from_json(answers[0])
+    assert reply["success"] is False
+    assert reply["error"]["code"] == "too_large"
+    assert max(waits) < 0.5
+
+
+def test_beyond_the_limit_the_connection_is_closed(server: Server) -> None:
+    """More than 256 MB: no answer, this connection is closed; manager, queue and other connections live on."""
+    manager = server.manager
+    with server.monitored_socket() as (socket, closed):
+        socket.send(memoryview(bytearray(257 * MB)), copy=False)
+        until(closed, "the connection to be closed")
+        assert socket.poll(0) == 0
+    assert server.status()["manager_state"] == "idle"
+    assert server.manager == manager

@@ -1,0 +1,226 @@
+"""Case 4 and 5: the worker dies, or never comes up; what is known is told at once and the way back is open."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import BROKEN_STARTUP, Held, Server, is_process, kill, until, wait_dead
+
+from jupyter_queueserver.core.changes import ModeSet, apply
+from jupyter_queueserver.core.state import QueueMode
+from jupyter_queueserver.documents.reader import JournalReader
+from jupyter_queueserver.instance import identity_of
+from jupyter_queueserver.storage import Owner, open_store
+
+MakeHeld = Callable[[str], Held]
+
+
+def set_loop_mode(server: Server) -> None:
+    """Set the queue mode in the store of a server that is not running; no method does it yet."""
+    store = open_store("sqlite", server.instance.store, server.instance.lease)
+    store.acquire(Owner(host="test", identity=identity_of(), address="", since=time.time()))
+    try:
+        state = store.load()
+        assert state is not None
+        change = ModeSet(mode=QueueMode(loop=True, ignore_failures=True))
+        store.commit([change], apply(state, change, time.time()))
+    finally:
+        store.close()
+
+
+def kill_worker(server: Server) -> float:
+    """SIGKILL the worker in mid-plan; returns how many seconds later the event stream told it."""
+    killed = time.time()
+    kill(server.worker)
+    server.wait_for(lambda status: not status["worker_environment_exists"], "the worker's death to be seen")
+    changes = [message for message in server.events.log if message["kind"] == "changes" and message["time"] >= killed]
+    told = [message for message in changes if not message["status"]["worker_environment_exists"]]
+    return told[0]["arrived"] - killed
+
+
+def check_interrupted(server: Server, plan: Held, runs: list[str]) -> None:
+    """History, queue and status after the worker's death in a plan."""
+    (item,) = server.history()
+    result = item["result"]
+    assert item["item_uid"] == plan.uid
+    assert (result["exit_status"], result["ending"]) == ("failed", "interrupted")
+    assert "SIGKILL" in result["msg"]
+    assert result["run_uids"] == runs
+    back = server.queue()[0]
+    assert back["item_uid"] != plan.uid
+    assert back["name"] == item["name"]
+    assert back["result"]["ending"] == "interrupted"
+    assert "SIGKILL" in back["result"]["msg"]
+    status = server.status()
+    assert (status["manager_state"], status["worker_environment_state"]) == ("idle", "closed")
+    assert (status["running_item_uid"], status["re_state"]) == (None, None)
+    assert "SIGKILL" in status["environment_failure"]["msg"]
+
+
+def wait_run(server: Server) -> list[str]:
+    """Wait until the running plan has opened a run; returns the uids."""
+    return [run["uid"] for run in until(lambda: server.ok("re_runs")["run_list"], "a run to be opened")]
+
+
+def test_worker_killed_in_a_plan(server: Server, held: MakeHeld) -> None:
+    plan, second = held("plan"), held("second")
+    server.ok("queue_start")
+    plan.wait("begin")
+    runs = wait_run(server)
+    environment_id = server.environment.environment_id
+    server.events.next(time.monotonic() + 1.0)
+    assert kill_worker(server) < 0.5
+    check_interrupted(server, plan, runs)
+    assert [item["item_uid"] for item in server.queue()][1:] == [second.uid]
+    server.open()
+    assert server.status()["environment_failure"] is None
+    assert server.environment.environment_id != environment_id
+    until(lambda: stop_documents(server, runs[0]), "a stop document by the relay")
+    (stop,) = stop_documents(server, runs[0])
+    assert stop["exit_status"] == "fail"
+    assert "SIGKILL" in stop["reason"]
+    plan.go()
+    second.go()
+    server.ok("queue_start")
+    server.wait_for(lambda status: status["items_in_history"] == 3, "both items to end")
+    assert [item["result"]["ending"] for item in server.history()] == ["interrupted", "completed", "completed"]
+    assert second.ran_once
+
+
+def stop_documents(server: Server, run_uid: str) -> list[dict[str, Any]]:
+    """Stop documents of a run, from the journal."""
+    entries = JournalReader(server.instance.journal, arrays=False)
+    return [entry.doc for entry in entries if entry.name == "stop" and entry.doc["run_start"] == run_uid]
+
+
+def test_worker_killed_in_loop_mode(new_server: Callable[..., Server], tmp_path: Path) -> None:
+    """With loop mode and ignored failures too: the death is no failure of the plan, nothing goes round."""
+    server = new_server()
+    server.start()
+    server.ok("queue_item_add", item={"item_type": "instruction", "name": "queue_stop"}, user="t", user_group="primary")
+    server.ok("queue_clear")
+    server.stop()
+    set_loop_mode(server)
+    server.start()
+    assert server.status()["plan_queue_mode"] == {"loop": True, "ignore_failures": True}
+    server.open()
+    plan = Held(server, tmp_path, "plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    runs = wait_run(server)
+    server.events.next(time.monotonic() + 1.0)
+    assert kill_worker(server) < 0.5
+    check_interrupted(server, plan, runs)
+    assert len(server.queue()) == 1
+    server.stop()
+
+
+def test_worker_and_manager_killed_together(server: Server, held: MakeHeld) -> None:
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    runs = wait_run(server)
+    kill(server.worker, server.manager)
+    server.wait_for(lambda status: not status["worker_environment_exists"], "the worker's death to be seen")
+    (item,) = server.history()
+    assert (item["result"]["ending"], item["result"]["run_uids"]) == ("interrupted", runs)
+    assert len(server.queue()) == 1
+    server.open()
+
+
+def test_idle_worker_killed(server: Server) -> None:
+    worker = server.worker
+    kill(worker)
+    status = server.wait_for(lambda status: not status["worker_environment_exists"], "the worker's death to be seen")
+    assert "SIGKILL" in status["environment_failure"]["msg"]
+    assert server.history() == []
+    server.open()
+    assert server.worker != worker
+
+
+def test_destroy_in_a_plan(server: Server, held: MakeHeld) -> None:
+    plan, worker = held("plan"), server.worker
+    server.ok("queue_start")
+    plan.wait("begin")
+    server.ok("environment_destroy")
+    server.wait_for(lambda status: not status["worker_environment_exists"], "the environment to be closed")
+    wait_dead(worker)
+    (item,) = server.history()
+    assert (item["result"]["exit_status"], item["result"]["ending"]) == ("failed", "interrupted")
+    assert "destroyed" in item["result"]["msg"]
+    assert len(server.queue()) == 1
+    assert server.status()["environment_failure"] is None
+    server.open()
+
+
+def test_close_and_open(server: Server) -> None:
+    worker = server.worker
+    server.ok("environment_close")
+    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
+    wait_dead(worker)
+    assert server.refused("queue_start")["error"]["code"] == "no_environment"
+    server.open()
+    assert is_process(server.worker)
+
+
+def test_destroy_while_opening(server: Server) -> None:
+    server.ok("environment_close")
+    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
+    server.ok("environment_open")
+    until(server.instance.environment_file.exists, "the worker to be launched")
+    server.ok("environment_destroy")
+    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
+    server.open()
+
+
+def test_manager_killed_while_opening(server: Server) -> None:
+    server.ok("environment_close")
+    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
+    server.ok("environment_open")
+    until(server.instance.environment_file.exists, "the worker to be launched")
+    kill(server.manager)
+    server.wait_for(lambda status: status["worker_environment_state"] == "idle", "the environment to be open", 30.0)
+    assert is_process(server.worker)
+
+
+def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
+    server = new_server("--startup-dir", str(BROKEN_STARTUP), "--saver", "none")
+    server.start()
+    server.events.next(time.monotonic() + 5.0)
+    server.ok("environment_open")
+    status = server.wait_for(lambda status: status["environment_failure"], "the failure to be told")
+    failure = status["environment_failure"]
+    assert (failure["file"], failure["line"]) == ("10-broken.py", 5)
+    assert "ZeroDivisionError" in failure["msg"]
+    assert "return answer / 0" in failure["traceback"]
+    assert status["worker_environment_state"] == "closed"
+    assert status["manager_state"] == "idle"
+    until(lambda: not server.instance.environment_file.exists(), "the worker to be buried")
+    assert server.status()["environment_failure"] == failure
+    told = [message for message in server.events.log if '"10-broken.py"' in json.dumps(message.get("changes", ""))]
+    assert told, "the changes on the event stream do not name the file"
+    assert "ZeroDivisionError" in json.dumps(told[0]["changes"])
+    server.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_do_not_reach_the_plan(server: Server, held: MakeHeld, number: signal.Signals) -> None:
+    """A manager that is told to end while a plan runs stays, and so does everything below it."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    manager, watchdog = server.manager, server.watchdog
+    os.kill(watchdog, number)
+    wait_dead(watchdog)
+    assert is_process(manager)
+    plan.go()
+    server.wait_state("idle")
+    assert plan.ran_once
+    assert server.wait_watchdog(watchdog)

@@ -1,0 +1,112 @@
+"""The ledger: no uid twice, one item at a time, every step written before it counts."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_queueserver.link.messages import Allowed
+from jupyter_queueserver.worker import ledger as ledger_module
+from jupyter_queueserver.worker.ledger import AcceptedItem, Ledger, read_ledger
+
+
+def item(uid: str) -> AcceptedItem:
+    return AcceptedItem(uid, "{}", Allowed(), 1)
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("accept"), st.sampled_from("abcd")),
+        st.tuples(st.just("withdraw"), st.sampled_from("abcd")),
+        st.tuples(st.sampled_from(["take", "end"]), st.none()),
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None)
+@given(steps)
+def test_no_item_is_taken_twice_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str | None]]
+) -> None:
+    path = tmp_path_factory.mktemp("ledger") / "accepted.log"
+    ledger = Ledger(path)
+    taken: list[str] = []
+    withdrawn: set[str] = set()
+    for step, uid in steps:
+        if step == "accept":
+            known = ledger.fate(str(uid)) is not None
+            free = ledger.is_free
+            assert ledger.accept(item(str(uid))) == (free and not known)
+        elif step == "withdraw":
+            waiting = ledger.accepted == uid
+            assert ledger.withdraw(str(uid)) == waiting
+            withdrawn |= {str(uid)} if waiting else set()
+        elif step == "take":
+            found = ledger.take()
+            taken += [found.uid] if found else []
+        else:
+            ledger.end()
+        assert ledger.accepted is None or ledger.running is None
+    ledger.close()
+    assert len(taken) == len(set(taken))
+    assert not withdrawn & set(taken)
+    fates = read_ledger(path)
+    assert {uid for uid, fate in fates.items() if fate in ("taken", "ended")} == set(taken)
+    assert all(ledger.fate(uid) == fate for uid, fate in fates.items())
+
+
+def _attempt(attempt: Callable[[], object], wins: list[object]) -> None:
+    if attempt():
+        wins.append(attempt)
+
+
+def test_threads_cannot_both_win(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "accepted.log")
+    for turn in range(50):
+        wins: list[object] = []
+        ledger.accept(item(f"i{turn}"))
+        attempts = [ledger.take, partial(ledger.withdraw, f"i{turn}"), ledger.take]
+        threads = [threading.Thread(target=_attempt, args=(attempt, wins)) for attempt in attempts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(wins) == 1
+        ledger.end()
+    ledger.close()
+
+
+def test_what_cannot_be_written_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path / "accepted.log")
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module.os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            ledger.accept(item("a"))
+    assert ledger.is_free
+    assert ledger.accept(item("a"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module.os, "write", full)
+        assert ledger.take() == item("a")  # a full disk does not stop what was promised
+    ledger.close()
+
+
+def test_a_torn_last_line_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.log"
+    assert read_ledger(path) == {}
+    ledger = Ledger(path)
+    ledger.accept(item("a"))
+    ledger.close()
+    path.write_bytes(path.read_bytes() + b'{"uid":"b","fa')
+    assert read_ledger(path) == {"a": "accepted"}
