@@ -69,10 +69,16 @@ async def run(server: DemoServer, output: Path) -> str:
     before = len((await server.call("GET", "/history/get"))["items"])
     stream = await server.events()
     listener = asyncio.create_task(_listen(stream, report))
+    work = asyncio.create_task(_run_queue(server, report))
     try:
-        await _run_queue(server, report)
+        done, _ = await asyncio.wait([listener, work], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if work not in done:
+            raise DemoError("the event stream was closed")
     finally:
-        listener.cancel()
+        for task in (listener, work):
+            task.cancel()
         stream.close()
     history = (await server.call("GET", "/history/get"))["items"][before:]
     print(f"\n{history_table(history)}\n", flush=True)
@@ -94,14 +100,13 @@ async def _listen(stream: WebSocketClientConnection, report: Reporter) -> None:
 
 async def _run_queue(server: DemoServer, report: Reporter) -> None:
     await server.call("POST", "/environment/open")
-    await report.wait_for(manager_state="creating_environment")
-    await report.wait_for(manager_state="idle")
-    if report.status["worker_environment_state"] != "idle":
+    await report.wait_until(lambda: report.environment in ("open", "closed"))
+    if report.environment != "open":
         raise DemoError("the environment could not be opened")
     for plan in PLANS:
         await server.call("POST", "/queue/item/add", item={"item_type": "plan", **plan})
     await server.call("POST", "/queue/start")
-    await report.wait_for(manager_state="idle", items_in_queue=0)
+    await report.wait_until(lambda: bool(report.ended) and report.status["manager_state"] == "idle")
 
 
 def read_back(data_dir: Path, run_uid: str, output: Path) -> int:

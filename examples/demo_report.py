@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 _BAR = 30
@@ -17,13 +18,16 @@ class Reporter:
     ----------
     status
         The last status that came with a message.
-    run_uids
-        uids of the runs that were opened, in order.
+    environment
+        State of the environment; empty until it first changes.
+    ended
+        Items that ended, in order.
     """
 
     def __init__(self) -> None:
         self.status: dict[str, Any] = {}
-        self.run_uids: list[str] = []
+        self.ended: list[dict[str, Any]] = []
+        self.environment = ""
         self._begin = time.monotonic()
         self._points: dict[str, int | None] = {}
         self._run_of: dict[str, str] = {}
@@ -44,9 +48,9 @@ class Reporter:
             self.status = message["status"]
             self._moved.set()
 
-    async def wait_for(self, **wanted: Any) -> None:
-        """Wait until the status has these values."""
-        while any(self.status.get(name) != value for name, value in wanted.items()):
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on what was pushed holds."""
+        while not condition():
             self._moved.clear()
             await self._moved.wait()
 
@@ -58,10 +62,14 @@ class Reporter:
         elif kind == "running_set" and change.get("item"):
             self.say(f"started   {describe(change['item'])}")
         elif kind == "history_appended":
+            self.ended += change["items"]
             for item in change["items"]:
                 self.say(f"finished  {item['name']}: {item['result']['exit_status']}")
         elif kind == "environment_set":
-            self.say(f"environment {change['environment']['state']}")
+            state = change["environment"]["state"]
+            if state != self.environment:
+                self.say(f"environment {state}")
+            self.environment = state
             failure = change["environment"].get("failure")
             if failure:
                 self.say(f"          {failure['msg']}")
@@ -69,7 +77,6 @@ class Reporter:
     def _document(self, name: str, doc: dict[str, Any]) -> None:
         if name == "start":
             self._points[doc["uid"]] = doc.get("num_points")
-            self.run_uids.append(doc["uid"])
             self.say(f"run       {doc['uid']} (scan {doc.get('scan_id')})")
         elif name == "descriptor":
             self._run_of[doc["uid"]] = doc["run_start"]

@@ -58,10 +58,9 @@ class Station:
 
     def __init__(self, bench: Bench, size: int) -> None:
         self.size = size
-        server = bench.ours() if size == 0 else bench.ours(f"queue-{size}")
-        server.open()
-        if size:
-            server.close()
+        server = bench.ours(f"queue-{size}")
+        server.open()  # so that the plans are known; closed again, since three idle workers would only be in the way
+        server.close()
         self._line = server.line()
         self._raw = RawFile(bench.new_folder(), size)
         self._round: tuple[list[float], list[float], list[float]] = ([], [], [])

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from jupyter_queueserver.documents.consumers import Consumer
 from jupyter_queueserver.documents.live import LiveConsumer
-from jupyter_queueserver.documents.relay import AlreadyRunning, Relay
+from jupyter_queueserver.documents.relay import AlreadyRunning, Relay, RelaySettings
 from jupyter_queueserver.documents.tiled_saver import TiledSaver
+from jupyter_queueserver.documents.trimming import Retention
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     if saver is not None:
         consumers.append(saver)
     try:
-        relay = Relay(data_dir, socket_dir, consumers)
+        keep = Retention(age=options.keep_days * 86400.0, size=options.keep_bytes)
+        relay = Relay(data_dir, socket_dir, consumers, RelaySettings(retention=keep))
     except AlreadyRunning as error:
         sys.stderr.write(f"{error}\n")
         return 0
@@ -52,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto: embedded Databroker; none: journal only",
     )
+    keep = Retention()
+    parser.add_argument("--keep-days", type=float, default=keep.age / 86400.0, help="youngest journal to keep, days")
+    parser.add_argument("--keep-bytes", type=int, default=keep.size, help="newest journal to keep, bytes")
     return parser
 
 

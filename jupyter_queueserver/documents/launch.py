@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,14 +22,18 @@ __all__ = ["find_relay", "start_relay", "stop_relay"]
 
 
 def start_relay(
-    data_dir: Path, socket_dir: Path, log_file: Path, *, saver: Literal["auto", "none"] = "auto"
+    data_dir: Path, socket_dir: Path, log_file: Path, *, saver: Literal["auto", "none"] = "auto", options: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a relay in a session of its own, with *log_file* as its output; it outlives its starter.
+
+    *options* are further
+    ones of its command line, such as ``--keep-days``.
 
     If one serves this journal already, the new one ends at once with status 0. Raises ``OSError``.
     """
     command = [sys.executable, "-m", "jupyter_queueserver.documents", "--saver", saver]
     command += ["--data-dir", os.fspath(data_dir), "--socket-dir", os.fspath(socket_dir)]
+    command += options
     log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log_file.open("ab") as output:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/")

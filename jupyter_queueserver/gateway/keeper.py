@@ -88,7 +88,7 @@ class ManagerKeeper:
             runtime, is_stopped = await asyncio.to_thread(self._look)
             if runtime is not None or is_stopped:
                 missed_since, retry = None, _FIRST_RETRY
-                self.reason = "" if runtime is not None else "It was stopped on purpose; restart this server to start it."
+                self.reason = "" if runtime is not None else self._stopped_text()
                 continue
             missed_since = missed_since or loop.time()
             if loop.time() - missed_since < self._grace:
@@ -98,6 +98,10 @@ class ManagerKeeper:
                 await asyncio.sleep(retry)
                 retry = min(2 * retry, _LAST_RETRY)
             missed_since = None
+
+    def _stopped_text(self) -> str:
+        command = f"python -m jupyter_queueserver start-re-manager --detach --private --data-dir {self._instance.data_dir}"
+        return f"It was stopped on purpose; start it with `{command}`, or restart this server."
 
     def _look(self) -> tuple[Runtime | None, bool]:
         return read_runtime(self._instance), self._instance.stopped_mark.exists()

@@ -93,7 +93,7 @@ def no_answer(seconds: float, reason: str) -> Refusal:
     """Return the 408 for a manager that is silent for some seconds; ``reason`` is what is known of it, or empty."""
     return Refusal(
         408,
-        f"Request timeout: the manager did not answer within {seconds:g} s. {reason}".rstrip(),
+        f"Request timeout: the manager did not answer within {seconds:.3g} s. {reason}".rstrip(),
         code="no_answer",
         hint="The request may or may not have been carried out: look at the status before you repeat it.",
     )

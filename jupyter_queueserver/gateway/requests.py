@@ -6,6 +6,7 @@ Replies are not decoded here: a history of many megabytes passes through as it c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import zmq.asyncio
@@ -18,6 +19,8 @@ from .refusals import no_answer
 PATIENCE = 2.0
 #: ... and seconds more for each byte of the request: a big batch is checked item by item.
 _PATIENCE_PER_BYTE = 2e-6
+#: Seconds after which a reading request is sent once more: a manager that died took the first one with it.
+FIRST_ATTEMPT = 0.75
 
 
 class Requests:
@@ -36,11 +39,20 @@ class Requests:
         self._reason = reason
         self._sockets = AsyncSockets(context)
 
-    async def send(self, request: bytes) -> bytes:
-        """Return the reply to a request; raises `Refusal` (408)."""
+    async def send(self, request: bytes, *, repeatable: bool = False) -> bytes:
+        """Return the reply to a request; raises `Refusal` (408).
+
+        Parameters
+        ----------
+        repeatable
+            Whether it may be sent twice, because it changes nothing.
+        """
         patience = PATIENCE + len(request) * _PATIENCE_PER_BYTE
         try:
             async with asyncio.timeout(patience):  # includes the wait for a free socket
+                if repeatable:
+                    with contextlib.suppress(NoAnswer):
+                        return await self._sockets.exchange(self._target, request, FIRST_ATTEMPT)
                 return await self._sockets.exchange(self._target, request, patience)
         except (NoAnswer, TimeoutError) as err:
             raise no_answer(patience, self._reason()) from err

@@ -109,7 +109,7 @@ class MethodHandler(QueueServerHandler):
             request = make_request(method, b"".join(self._chunks), submitter, self._fixed)
         except UnicodeEncodeError as err:
             raise bad_key(f"A name is no valid text: {err}", "body") from err
-        await self.finish(await self._requests.send(request))
+        await self.finish(await self._requests.send(request, repeatable=method.kind == "read"))
 
 
 class OpenApiHandler(QueueServerHandler):

@@ -19,6 +19,8 @@ import zmq.asyncio
 KEEP_ALIVE = 2.0
 #: Seconds without any message after which the manager counts as lost.
 LOST_AFTER = 6.0
+#: Seconds to the next attempt while there is no connection: first, and at most.
+_FIRST_RETRY, _LAST_RETRY = 0.01, 0.25
 #: Messages that may wait in the socket; the manager keeps the rest, and a snapshot for who is too slow.
 _HIGH_WATER = 1000
 
@@ -105,15 +107,16 @@ class Subscription:
     async def messages(self) -> AsyncIterator[Message]:
         """Yield messages for ever, `LOST` among them once in each silence of the manager; `close` ends it."""
         loop = asyncio.get_running_loop()
-        heard, say_at, lost = loop.time(), 0.0, False
+        heard, say_at, lost, retry = loop.time(), 0.0, False, _FIRST_RETRY
         while True:
             if self._wants_fresh_start:
                 self._forget()
                 say_at = 0.0
             socket = self._socket or self._open()
             if loop.time() >= say_at:
-                await socket.send(msgspec.json.encode({"subscribe": self.position}))
-                say_at = loop.time() + KEEP_ALIVE
+                retry = KEEP_ALIVE if await self._speak(socket) else min(2 * retry, _LAST_RETRY)
+                say_at = loop.time() + retry
+                retry = _FIRST_RETRY if retry == KEEP_ALIVE else retry
             wait = max(0.0, say_at - loop.time())
             if not await socket.poll(int(wait * 1000) + 1):
                 if not lost and loop.time() - heard > LOST_AFTER:
@@ -124,6 +127,14 @@ class Subscription:
             message = self._take(await socket.recv())
             if message is not None:
                 yield message
+
+    async def _speak(self, socket: zmq.asyncio.Socket) -> bool:
+        """Say what is wanted and how far it is; False: nobody is connected now."""
+        try:
+            await socket.send(msgspec.json.encode({"subscribe": self.position}), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
 
     def start_afresh(self) -> None:
         """Forget the position: a snapshot comes next, whatever is on its way is dropped.
@@ -150,7 +161,7 @@ class Subscription:
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
-        socket.setsockopt(zmq.SNDHWM, 3)  # a manager that is away needs no heap of signs of life
+        socket.setsockopt(zmq.IMMEDIATE, 1)  # signs of life for a manager that is away must not pile up
         socket.setsockopt(zmq.RECONNECT_IVL, 20)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         socket.connect(self._address)

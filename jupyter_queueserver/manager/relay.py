@@ -10,6 +10,7 @@ import contextlib
 import logging
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between two looks whether the relay still runs.
 _LOOK = 5.0
+#: Seconds between two starts at least.
+_PAUSE = 1.0
 #: How often, and how many times, the end waits for documents that are not delivered yet; the pause in seconds.
 _DELIVERY_LOOKS, _DELIVERY_LOOK = 30, 0.1
 #: Seconds that the relay has for its own end.
@@ -46,6 +49,7 @@ class Relay:
         self._settings = settings
         self._wanted = wanted
         self._child: subprocess.Popen[bytes] | None = None
+        self._started = float("-inf")
         self._poke = asyncio.Event()
 
     def need(self) -> None:
@@ -56,10 +60,30 @@ class Relay:
         """Start it whenever it is wanted and not there, until cancelled."""
         while True:
             self._poke.clear()
-            if self._wanted() and not self._runs():
+            if self._wanted() and not self._runs() and time.monotonic() > self._started + _PAUSE:
                 self._start()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), _LOOK)
+            await self._until_needed()
+
+    async def _until_needed(self) -> None:
+        """Wait for `need`, the relay's death, or the next look."""
+        waiting = [asyncio.ensure_future(self._poke.wait())]
+        watch = self._watch()
+        if watch is not None:
+            waiting.append(asyncio.ensure_future(watch.wait()))
+        try:
+            await asyncio.wait(waiting, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            if watch is not None:
+                watch.close()
+
+    def _watch(self) -> ProcessWatch | None:
+        if self._child is not None and self._child.poll() is None:
+            return ProcessWatch(self._child.pid)
+        identity = self._living()
+        return ProcessWatch(identity.pid) if identity is not None else None
 
     def _runs(self) -> bool:
         return (self._child is not None and self._child.poll() is None) or self._living() is not None
@@ -74,6 +98,7 @@ class Relay:
 
     def _start(self) -> None:
         log = self._instance.logs / "relay.log"
+        self._started = time.monotonic()
         try:
             self._child = start_relay(
                 self._instance.data_dir, self._instance.sockets, log, saver=self._settings.saver

@@ -28,7 +28,7 @@ from ..storage import FenceLost, Store
 _log = logging.getLogger(__name__)
 
 #: Seconds that a slice of a long check may take before others are served.
-_SLICE = 0.005
+_SLICE = 0.002
 
 Rule = Callable[[Step], Any]
 

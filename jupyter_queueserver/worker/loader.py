@@ -132,21 +132,9 @@ def describe_failure(err: BaseException) -> dict[str, Any]:
     frames = own_frames_cut(err.__traceback__, _OWN_FILE)
     line = getattr(err, "lineno", None) if isinstance(err, SyntaxError) else None
     if line is None and frames is not None:
-        line = _deepest_line(frames)
+        line = frames.tb_lineno
     text = "".join(traceback.format_exception(type(err), err, frames))
     return {"error": f"{type(err).__name__}: {err}", "line": line, "traceback": text}
-
-
-def _deepest_line(frames: TracebackType) -> int:
-    """Line of the last frame that is still in the startup file itself: where people have to look first."""
-    name = frames.tb_frame.f_code.co_filename
-    line = frames.tb_lineno
-    following = frames.tb_next
-    while following is not None:
-        if following.tb_frame.f_code.co_filename == name:
-            line = following.tb_lineno
-        following = following.tb_next
-    return line
 
 
 def own_frames_cut(frames: TracebackType | None, *own: str) -> TracebackType | None:

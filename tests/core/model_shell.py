@@ -204,6 +204,7 @@ class Shell:
         worker = self.worker
         if worker is None or worker.alive or worker.environment_id != self.state.environment.environment_id:
             return
+        self.submit(environment_rules.worker_ends)
         if not spool_lost:
             self.pull()
         lost = WorkerLost(time=self._now, reason="The worker was killed.", spool_lost=spool_lost)

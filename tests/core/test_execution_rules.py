@@ -437,7 +437,7 @@ def test_the_end_of_plan_and_worker_while_no_manager_was_there() -> None:
     stage.worker.end("completed")
     stage.worker.alive = False
     stage.restart()
-    assert stage.past[0] == (1, "completed", "completed")
+    assert stage.past == [(1, "completed", "completed")]
     assert stage.executed.total() == 1
     assert stage.numbers == [2]
     assert state_of(stage) == "idle"

@@ -131,6 +131,25 @@ class Laws(RuleBasedStateMachine):
             self.shell.worker.take()
             self.shell.pull()
 
+    @rule(items=st.integers(0, 3))
+    def back_to_work(self, items: int) -> None:
+        """Whatever was, an environment is opened and the queue is started: most of what can go wrong needs a running plan."""
+        self.shell.notice_death()
+        self.everything_goes_well()
+        if self.shell.state.environment.state == "closed":
+            self.shell.call("environment_open")
+            self.everything_goes_well()
+        for _ in range(items):
+            self.sensible_call("queue_item_add", "back")
+        if self.shell.state.execution.state == "idle":
+            self.shell.call("queue_start")
+        self.everything_goes_well()
+
+    @rule(ending=st.sampled_from(_ENDINGS), items=st.integers(1, 3), method=st.sampled_from(_RACERS), restarted=st.booleans())
+    def race_at_work(self, ending: str, items: int, method: str, restarted: bool) -> None:
+        self.back_to_work(items)
+        self.race(method, ending, restarted)
+
     @rule(count=st.integers(1, 4))
     def pull(self, count: int) -> None:
         self.shell.pull(count)
@@ -244,7 +263,7 @@ class Laws(RuleBasedStateMachine):
 
 TestLaws = Laws.TestCase
 TestLaws.settings = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -87,17 +87,18 @@ def test_a_torn_tail_hides_only_itself_and_a_new_writer_goes_on(base: Path, leng
 def test_a_flipped_bit_in_a_closed_segment_costs_one_document_at_most(base: Path, lengths: list[int], data: Any) -> None:
     directory = fresh(base)
     write(directory, lengths)
+    expected = [entry.doc for entry in JournalReader(directory)]
     write(directory, [0])  # closes the first segment
+    expected += [{"n": 0, "fill": b""}]
     path = segment_path(directory, "env", 1)
     damaged = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(damaged) - 1))
     damaged[at] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(damaged)
-    expected = [*range(len(lengths)), 0]
-    found = numbers(JournalReader(directory))
+    found = [entry.doc for entry in JournalReader(directory)]
     assert len(found) >= len(expected) - 1
     remaining = iter(expected)
-    assert all(n in remaining for n in found)  # in order, nothing twice
+    assert all(doc in remaining for doc in found)  # unchanged, in order, nothing twice
 
 
 def test_environments_are_read_in_order_of_age_and_continued(tmp_path: Path) -> None:

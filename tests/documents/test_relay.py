@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -119,6 +120,21 @@ def test_a_slow_consumer_does_not_hold_up_another(journal: Path, sockets: Path, 
     assert slow.wait_for(12)
     status_when(journal, lambda all_: all_["slow"].backlog == 0)
     assert slow.taken == list(range(1, 13))
+
+
+def test_the_bell_ends_the_wait(journal: Path, sockets: Path) -> None:
+    times = itertools.count(1000.0, 100.0)
+    relay = Relay(journal.parent, sockets, [], RelaySettings(look=60.0), clock=lambda: next(times))
+    relay.look()
+    waiting = threading.Thread(target=relay._wait)
+    waiting.start()
+    writer = JournalWriter(journal, "env", bell=sockets / "relay.bell")
+    writer.append(*run_documents("a")[0])
+    waiting.join(WAIT)
+    assert not waiting.is_alive()
+    writer.close()
+    relay.stop()
+    relay.run()
 
 
 def test_documents_without_a_bell_are_found_by_looking(journal: Path, running: Running) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from fake_manager import STOP, FakeManager
 from jupyter_server.auth import Authorizer
-from tornado.httpclient import HTTPClientError
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
 
 from jupyter_queueserver.core.mirror import Mirror
-from jupyter_queueserver.gateway import stream
+from jupyter_queueserver.gateway import stream, subscription
 
 LIMIT = 5.0
 
@@ -43,10 +44,19 @@ async def test_refuses_without_token(connect: Any) -> None:
         await connect(headers={"Authorization": "token wrong"})
 
 
-async def test_refuses_a_foreign_page(connect: Any, manager: FakeManager) -> None:
+async def test_refuses_a_foreign_page_with_a_cookie(
+    jp_serverapp: Any, http_server_client: Any, jp_base_url: str, manager: FakeManager
+) -> None:
+    token = jp_serverapp.identity_provider.token
+    reply = await http_server_client.fetch(f"{jp_base_url}api/status?token={token}")
+    cookie = reply.headers["Set-Cookie"].partition(";")[0]
+    own = f"http://127.0.0.1:{jp_serverapp.port}"
+    url = f"{own.replace('http', 'ws')}{jp_base_url}queueserver/api/events"
     with pytest.raises(HTTPClientError, match="403"):
-        await connect(headers={"Origin": "http://elsewhere.example"})
-    assert manager.subscriptions.qsize() <= 1  # the gateway's own
+        await websocket_connect(HTTPRequest(url, headers={"Cookie": cookie, "Origin": "http://elsewhere.example"}))
+    socket = await websocket_connect(HTTPRequest(url, headers={"Cookie": cookie, "Origin": own}))
+    await next_of(socket, "snapshot")
+    socket.close()
 
 
 class Nobody(Authorizer):
@@ -123,7 +133,8 @@ async def test_numbers_that_json_does_not_know_become_null(connect: Any, manager
     socket.close()
 
 
-async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager) -> None:
+async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription, "KEEP_ALIVE", 0.05)
     while not manager.subscriptions.empty():
         manager.subscriptions.get_nowait()
     socket = await connect(topics="console", console=12)
@@ -138,10 +149,37 @@ async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager)
     socket.close()
 
 
+class SlowBrowser:
+    """A websocket client that reads only when it is told to: what it does not read stays with the server."""
+
+    @classmethod
+    async def open(cls, app: Any, query: str) -> SlowBrowser:
+        self = cls()
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", app.port, limit=65536)
+        lines = [
+            f"GET /a%40b/queueserver/api/events?{query} HTTP/1.1",
+            f"Host: 127.0.0.1:{app.port}",
+            f"Authorization: token {app.identity_provider.token}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode())
+        assert b" 101 " in await self.reader.readuntil(b"\r\n\r\n")
+        return self
+
+    async def read_message(self) -> str:
+        _, length = await self.reader.readexactly(2)
+        if length > 125:
+            length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8), "big")
+        return (await self.reader.readexactly(length)).decode()
+
+
 async def test_a_slow_browser_gets_a_snapshot_instead(
-    connect: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch
+    jp_serverapp: Any, http_server_client: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not read while 40 MB are published: they are dropped here, and a snapshot follows when it reads again."""
+    """While it does not read, far more is published than is kept for it: all is dropped, a snapshot follows later."""
     boxes: list[stream.Outbox] = []
 
     class Observed(stream.Outbox):
@@ -150,20 +188,15 @@ async def test_a_slow_browser_gets_a_snapshot_instead(
             boxes.append(self)
 
     monkeypatch.setattr(stream, "Outbox", Observed)
-    socket = await connect(topics="state,documents")
-    await next_of(socket, "snapshot")
-    reader, socket.protocol.stream._read_to_buffer = socket.protocol.stream._read_to_buffer, lambda: None
+    monkeypatch.setattr(subscription, "KEEP_ALIVE", 0.05)
+    browser = await SlowBrowser.open(jp_serverapp, "topics=state,documents")
+    await next_of(browser, "snapshot")
     document = {"kind": "document", "environment_id": "e", "seq": 1, "name": "event", "doc": {"x": "x" * 400_000}}
     async with asyncio.timeout(LIMIT):
-        for _ in range(400):
+        while not boxes[0].overflowed:
             manager.tell("documents", document)
-            await asyncio.sleep(0)
-            if boxes[0].overflowed:
-                break
-        while not boxes[0].overflowed:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
     assert len(boxes[0]) == 0
-    socket.protocol.stream._read_to_buffer = reader
-    assert (await next_of(socket, "snapshot"))["seq"] == manager.state.seq
+    assert (await next_of(browser, "snapshot"))["seq"] == manager.state.seq
     assert not boxes[0].overflowed
-    socket.close()
+    browser.writer.close()

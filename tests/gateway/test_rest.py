@@ -165,6 +165,19 @@ async def test_a_silent_manager_gives_408(api: Any, manager: FakeManager, monkey
     assert (await api("GET", "/status")).code == 200
 
 
+async def test_a_reading_request_survives_a_restart_of_the_manager(
+    api: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests_module, "FIRST_ATTEMPT", 0.1)
+    manager.silent = True
+    asking = asyncio.ensure_future(api("GET", "/queue/get"))
+    while not manager.requests:  # noqa: ASYNC110 - the request is on its way
+        await asyncio.sleep(0.005)
+    manager.silent = False
+    assert (await asking).code == 200
+    assert [request["method"] for request in manager.requests] == ["queue_get", "queue_get"]
+
+
 async def announce(app: Any, length: int) -> tuple[bytes, bool]:
     """Announce a body of that length without sending it; the reply, and whether the connection was closed."""
     token = app.identity_provider.token

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Held, Server
+from harness import Held, Server, kill
 
 
 #: Managers of one server until the watchdog's pauses between their deaths would be felt.
@@ -35,8 +35,8 @@ class Pool:
         """A server in the state idle, its environment open, its queue and history empty."""
         server = self._kept
         if server is not None and is_healthy(server) and server.lives >= LIVES:
-            server.stop()
-            server = None
+            kill(server.watchdog, server.manager)  # the worker stays: the next ones adopt it
+            server.start()
         if server is None or not is_healthy(server):
             server = self._kept = self.new()
             server.start()

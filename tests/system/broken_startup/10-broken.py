@@ -1,4 +1,4 @@
-"""Startup code that raises, as the test of it expects: in line 5."""
+"""Startup code that raises, as the test of it expects: by line 8."""
 
 
 def divide():

@@ -1,0 +1,202 @@
+"""Beginning and end of a server: a second start, stopping, signals, and a store that is away for a while."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from harness import PROGRAM, Held, Server, is_process, kill, until, wait_dead
+
+MakeHeld = Callable[[str], Held]
+MakeServer = Callable[..., Server]
+
+
+def listing(directory: Path) -> dict[str, tuple[int, int, int]]:
+    """Every file below it with inode, size and time of the last change (ns), but for the journal: the relay works there."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        if "journal" in path.parts:
+            continue
+        entry = path.lstat()
+        found[str(path.relative_to(directory))] = (entry.st_ino, entry.st_size, entry.st_mtime_ns)
+    return found
+
+
+def second_start(server: Server, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run another `start-re-manager` on the same data directory."""
+    command = [*PROGRAM, "start-re-manager", "--private", "--data-dir", str(server.data_dir), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+
+
+def test_second_start_refuses(server: Server) -> None:
+    """At once, with the owner's name and an error status, and without a trace."""
+    manager, watchdog = server.manager, server.watchdog
+    before = listing(server.data_dir)
+    done = second_start(server)
+    assert listing(server.data_dir) == before
+    assert done.returncode == 1
+    assert f"process {watchdog}" in done.stderr
+    assert server.instance.control_address in done.stderr
+    assert "already in use" in done.stderr
+    assert (server.manager, server.watchdog) == (manager, watchdog)
+
+
+def test_second_detached_start_joins(server: Server) -> None:
+    """With ``--detach`` a server is wanted and there is one: it is named, nothing is started."""
+    before, epoch = set(server.processes()), server.runtime().epoch
+    done = second_start(server, "--detach")
+    assert done.returncode == 0
+    assert epoch in done.stdout
+    assert set(server.processes()) == before
+
+
+def test_stop_when_idle_only(server: Server, held: MakeHeld) -> None:
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    assert "safe_on" in server.refused("manager_stop")["msg"]
+    assert "safe_on" in server.refused("manager_stop", option="safe_on")["msg"]
+    plan.go()
+    server.wait_state("idle")
+    assert plan.ran_once
+
+
+def test_safe_stop_of_an_idle_server(new_server: MakeServer) -> None:
+    server = new_server()
+    server.start()
+    server.ok("manager_stop")
+    server.check_gone()
+    assert server.instance.stopped_mark.exists()
+
+
+def test_forced_stop_in_a_plan(server: Server, held: MakeHeld) -> None:
+    """The plan is lost, told so, and back in the queue at the next start."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    server.stop()
+    assert plan.lines == ["begin"]
+    server.start()
+    (item,) = server.history()
+    assert (item["result"]["exit_status"], item["result"]["ending"]) == ("failed", "interrupted")
+    assert item["result"]["msg"] == "RE Worker environment was destroyed"
+    (back,) = server.queue()
+    assert back["item_uid"] != plan.uid
+    status = server.status()
+    assert (status["manager_state"], status["worker_environment_state"]) == ("idle", "closed")
+    assert status["environment_failure"] is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_an_idle_server(new_server: MakeServer, number: signal.Signals) -> None:
+    server = new_server()
+    server.start()
+    os.kill(server.watchdog, number)
+    server.check_gone()
+
+
+def test_signal_while_a_plan_runs(server: Server, held: MakeHeld) -> None:
+    """Ctrl-C on `start-re-manager`: it ends alone, says how to come back, and another watches on."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    manager, watchdog = server.manager, server.watchdog
+    os.kill(watchdog, signal.SIGINT)
+    wait_dead(watchdog)
+    said = (server.instance.logs / "watchdog.log").read_text()
+    assert "manager and worker stay" in said
+    assert "start-re-manager --data-dir" in said
+    assert "qserver manager stop" in said
+    assert is_process(manager)
+    server.wait_watchdog(watchdog)
+    plan.go()
+    server.wait_state("idle")
+    assert plan.ran_once
+    assert server.manager == manager
+
+
+@contextmanager
+def locked_store(server: Server) -> Iterator[None]:
+    """Another program holds the write lock of the SQLite file: no commit succeeds."""
+    connection = sqlite3.connect(server.instance.store, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def brief_status(server: Server) -> list[object]:
+    """What may change only together with the store."""
+    status = server.status()
+    names = ("manager_state", "items_in_queue", "items_in_history", "running_item_uid", "plan_queue_uid", "plan_history_uid")
+    return [status[name] for name in names]
+
+
+def test_store_that_is_away(server: Server, held: MakeHeld) -> None:
+    """Calls are refused and change nothing, reads are answered, the plan's end waits and is applied when the store is back."""
+    plan, second = held("plan"), held("second")
+    server.ok("queue_start")
+    plan.wait("begin")
+    replies = []
+    with locked_store(server):
+        before = brief_status(server)
+        adding = threading.Thread(target=lambda: replies.append(server.call("queue_clear", timeout=10.0)))
+        adding.start()
+        plan.go()
+        plan.wait("cleanup")
+        assert brief_status(server) == before
+        adding.join()
+        assert brief_status(server) == before
+        assert len(server.queue()) == 1
+        assert second.lines == []
+    assert replies[0]["success"] is False
+    assert replies[0]["error"]["code"] == "store_unavailable"
+    second.wait("begin")
+    assert server.history()[0]["result"]["ending"] == "completed"
+    second.go()
+    server.wait_state("idle")
+    assert plan.ran_once
+    assert second.ran_once
+
+
+def test_blocked_manager_is_replaced(server: Server, held: MakeHeld) -> None:
+    """SIGSTOP: after 5 s of silence the watchdog kills it for good and starts another; the plan goes on."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    old = server.manager
+    os.kill(old, signal.SIGSTOP)
+    wait_dead(old, timeout=8.0)
+    until(lambda: server.manager != old, "another manager")
+    assert server.status()["running_item_uid"] == plan.uid
+    plan.go()
+    server.wait_state("idle")
+    assert plan.ran_once
+    assert [item["item_uid"] for item in server.history()] == [plan.uid]
+
+
+def relays(server: Server) -> list[int]:
+    """pids of the relay processes."""
+    return [pid for pid, command in server.processes().items() if "jupyter_queueserver.documents" in command]
+
+
+def test_dead_relay_is_replaced(server: Server, held: MakeHeld) -> None:
+    """At once; the plan does not notice."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    (relay,) = relays(server)
+    kill(relay)
+    until(lambda: set(relays(server)) - {relay}, "another relay", timeout=2.0)
+    plan.go()
+    server.wait_state("idle")
+    assert plan.ran_once
