@@ -45,8 +45,10 @@ def main() -> int:
         last_line = asyncio.run(_limited(server, options.output))
     except (DemoError, TimeoutError, OSError, KeyError, KeyboardInterrupt) as err:
         server.kill()
-        print(f"demo failed: {err or type(err).__name__}\n{server.log_tail()}", file=sys.stderr, flush=True)
+        text = f"demo failed: {err or type(err).__name__}\n{server.log_tail()}\nThe files are in {folder}."
+        print(text, file=sys.stderr, flush=True)
         os._exit(1)  # a thread may still wait for data that never comes
+    server.clean()
     shutil.rmtree(folder, ignore_errors=True)
     print(last_line, flush=True)
     return 0
@@ -99,6 +101,7 @@ async def _listen(stream: WebSocketClientConnection, report: Reporter) -> None:
 
 
 async def _run_queue(server: DemoServer, report: Reporter) -> None:
+    await report.wait_until(lambda: bool(report.status))  # the first message has come: nothing is missed from now on
     await server.call("POST", "/environment/open")
     await report.wait_until(lambda: report.environment in ("open", "closed"))
     if report.environment != "open":

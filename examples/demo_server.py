@@ -138,6 +138,11 @@ class DemoServer:
         found += [f"file {path}" for path in (instance.runtime_file, instance.environment_file) if path.exists()]
         return found
 
+    def clean(self) -> None:
+        """Remove the empty folder of the sockets."""
+        with contextlib.suppress(OSError):
+            find_instance(self.data_dir).sockets.rmdir()
+
     def kill(self) -> None:
         """End every process of the demo, for a demo that failed."""
         for pid, _ in self._processes():

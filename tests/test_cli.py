@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import zmq
 
-from jupyter_queueserver import cli
 from jupyter_queueserver.api import methods
-from jupyter_queueserver.cli_shapes import SHAPES, CommandError
+from jupyter_queueserver.cli import program as cli
+from jupyter_queueserver.cli.shapes import SHAPES, CommandError
 from jupyter_queueserver.core import codec
 
 PLAN = "{'name': 'count', 'args': [['det1']], 'kwargs': {'num': 3, 'md': None, 'x': True}}"

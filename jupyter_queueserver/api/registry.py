@@ -117,7 +117,7 @@ class Method:
     words
         Of the command line, e.g. ``queue item add``; empty: no command.
     shape
-        How the further words of the command line are read (`jupyter_queueserver.cli_shapes`).
+        How the further words of the command line are read (`jupyter_queueserver.cli.shapes`).
     prepare
         Long checks done beforehand in slices: a generator that yields between slices and returns what is given to
         `function` as ``prepared``.

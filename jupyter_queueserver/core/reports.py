@@ -133,6 +133,21 @@ class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
     time_start: float = 0.0
 
 
+class Alarm(Report, tag="alarm", frozen=True, kw_only=True):
+    """Documents of the running plan could not be kept as they came; the plan goes on.
+
+    Attributes
+    ----------
+    msg
+        Sentence that says what was lost and why.
+    stop_queue
+        Whether the queue shall stop after the running item (a setting of the environment).
+    """
+
+    msg: str
+    stop_queue: bool = False
+
+
 class WorkerLost(Report, tag="worker_lost", frozen=True, kw_only=True):
     """The worker's process is gone without having said goodbye.  Made by the manager.
 
@@ -158,5 +173,6 @@ AnyReport = (
     | RunClosed
     | ItemPaused
     | ItemEnded
+    | Alarm
     | WorkerLost
 )

@@ -96,6 +96,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         How the startup code loaded, file by file.
     problems
         Sentences about plans and devices that were left out.
+    alarm
+        What was lost of the documents of this environment, last; None if nothing was.
+    outdated
+        The worker speaks an older version of the conversation: its plan is finished, nothing more is started.
     """
 
     state: EnvironmentState = "closed"
@@ -104,6 +108,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     files: tuple[StartupFile, ...] = ()
     problems: tuple[str, ...] = ()
+    alarm: str | None = None
+    outdated: bool = False
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,8 @@ def status(
         "lock": dict(_EMPTY_LOCK),
         "environment_id": state.environment.environment_id,
         "environment_failure": _failure(state),
+        "environment_alarm": state.environment.alarm,
+        "environment_outdated": state.environment.outdated,
     }
 
 

@@ -90,10 +90,11 @@ class ManagerKeeper:
                 missed_since, retry = None, _FIRST_RETRY
                 self.reason = "" if runtime is not None else self._stopped_text()
                 continue
+            self.reason = self.reason or f"It is not running just now; see the logs in {self._instance.logs}."
             missed_since = missed_since or loop.time()
             if loop.time() - missed_since < self._grace:
                 continue
-            self._log.warning("Manager and watchdog are gone; they are started again.")
+            self._log.warning("No manager has been running for %g s; one is started unless its watchdog does it.", self._grace)
             if not await self._have_one(force=False):
                 await asyncio.sleep(retry)
                 retry = min(2 * retry, _LAST_RETRY)

@@ -68,6 +68,8 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
         Version of the conversation that the launching manager speaks.
     orphan_check_seconds
         How often an idle worker looks whether this file still names it, seconds.
+    stop_on_alarm
+        Whether the queue stops after a plan whose documents could not be kept.
     """
 
     environment_id: str
@@ -86,6 +88,7 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     ignore_invalid_plans: bool = False
     protocol: int = PROTOCOL
     orphan_check_seconds: float = 5.0
+    stop_on_alarm: bool = False
 
     @property
     def reports(self) -> Path:

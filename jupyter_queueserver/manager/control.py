@@ -13,14 +13,16 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
-from ..core.errors import MalformedRequest
 from ..api.dispatch import refuse_envelope
+from ..core.errors import MalformedRequest
 from .replies import Answerer, Encoding, encode
 
 _log = logging.getLogger(__name__)
 
 #: Bytes beyond which the connection is closed without an answer.
 CONNECTION_LIMIT = 256 * 1024 * 1024
+#: Requests under way beyond which nothing more is received: who floods the server waits in his own socket.
+_UNDER_WAY = 2000
 _REFUSED_FRAMES = MalformedRequest(
     "Failed to decode the request: the message has several frames, one is expected"
 )
@@ -71,6 +73,8 @@ class ControlSocket:
             task = asyncio.create_task(self._serve(frames))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            if len(self._tasks) >= _UNDER_WAY:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def _serve(self, frames: list[bytes]) -> None:
         has_delimiter = len(frames) > 1 and not frames[1]

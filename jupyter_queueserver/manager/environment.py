@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -21,12 +20,10 @@ from ..core import effects
 from ..core.decision import Step
 from ..core.errors import QueueServerError, ServiceError, WorkerRefused
 from ..core.items import Item
-from ..core.reports import AnyReport, WorkerLost
 from ..core.rules import environment as environment_rules
 from ..core.rules import execution as execution_rules
 from ..core.rules.execution import end_running
 from ..core.rules.recovery import worker_adopted
-from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports
 from ..documents.deaths import mark_dead
 from ..instance import Instance
 from ..link.bell import CONSOLE, REPORTS, BellListener
@@ -38,11 +35,12 @@ from ..link.environment import (
     read_environment,
     remove_environment,
 )
-from ..link.errors import NotAdoptable, WorkerUnreachable
+from ..link.errors import WorkerUnreachable
 from ..link.launch import sweep_sockets
 from ..link.messages import Allowed
-from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
+from .adoption import Gone, find_worker
+from .intake import Intake
 from .settings import Settings
 from .writer import Writer
 
@@ -88,12 +86,16 @@ class Environment:
         self._on_console = on_console
         self._on_opened = on_opened
         self.link: WorkerLink | None = None
-        self.writer: Writer
         self._rung = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: set[str] = set()
         self._funeral: asyncio.Task[None] | None = None
         self._acknowledged = 0
+
+    def connect(self, writer: Writer) -> None:
+        """Tell who decides; comes before anything else."""
+        self._writer = writer
+        self._intake = Intake(self._instance, writer)
 
     # -- effects -------------------------------------------------------------------------------
 
@@ -115,11 +117,21 @@ class Environment:
             prune_environments(self._instance)
             link = await WorkerLink.launch(self._instance, record)
         except OSError as err:
-            await self._lost(effect.environment_id, f"The worker could not be started: {err}")
+            self._forget(record)
+            await self._intake.lost(effect.environment_id, f"The worker could not be started: {err}")
             return
         self._attach(link)
-        with contextlib.suppress(WorkerUnreachable, WorkerRefused):
-            await link.hello(self._fence)
+        await self._greet(link)
+
+    async def _greet(self, link: WorkerLink) -> None:
+        """Become its manager, however long it takes until it answers."""
+        while not link.died.done():
+            try:
+                await link.hello(self._fence)
+            except WorkerUnreachable as err:
+                _log.warning("The new worker does not answer yet: %s", err.msg)
+            else:
+                return
 
     async def _close(self, effect: effects.CloseEnvironment) -> None:
         link = self.link
@@ -128,7 +140,7 @@ class Environment:
         try:
             await link.close(self._fence)
         except WorkerRefused:
-            await self._submit(environment_rules.close_failed)
+            await self._intake.submit(environment_rules.close_failed)
             raise
         except WorkerUnreachable:
             _log.warning("The worker does not answer; it is killed.")
@@ -153,29 +165,47 @@ class Environment:
                 await asyncio.sleep(_RETRY)
                 continue
             except WorkerRefused as err:
-                await self._submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
+                if err.code == "not_manager":  # the greeting is still on its way
+                    await asyncio.sleep(_RETRY)
+                    continue
+                await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
             return
 
     def _is_running(self, item: Item) -> bool:
-        running = self.writer.state.running
+        running = self._writer.state.running
         return running is not None and running.item_uid == item.item_uid
 
     def _allowed(self, item: Item) -> Allowed:
-        return Allowed(group=item.user_group, permissions=self.writer.state.catalogue.permissions_text())
+        return Allowed(group=item.user_group, permissions=self._writer.state.catalogue.permissions_text())
 
     async def _pause(self, effect: effects.PauseEngine) -> None:
         try:
             await self._required().pause(effect.deferred, self._fence)
         except (WorkerRefused, ServiceError):
-            await self._submit(execution_rules.pause_failed)
+            await self._intake.submit(execution_rules.pause_failed)
             raise
 
     async def _continue(self, effect: effects.ContinueEngine) -> None:
-        try:
-            await self._required().continue_(effect.command, self._fence)
-        except WorkerRefused:
-            await self._submit(execution_rules.continue_failed)
-            raise
+        asked = False
+        while True:
+            try:
+                await self._required().continue_(effect.command, self._fence)
+            except WorkerRefused:
+                if asked:  # the first request was heard after all
+                    return
+                await self._intake.submit(execution_rules.continue_failed)
+                raise
+            except WorkerUnreachable:
+                asked = True
+                if self.link is None or not self._is_wanted(effect.command):
+                    raise
+                await asyncio.sleep(_RETRY)
+            else:
+                return
+
+    def _is_wanted(self, command: str) -> bool:
+        state = self._writer.state
+        return state.engine == "paused" and state.execution.command == command
 
     def _required(self) -> WorkerLink:
         if self.link is None:
@@ -206,49 +236,11 @@ class Environment:
 
     async def _bring_reports(self) -> None:
         if self.link is not None and self.link.environment_id not in self._ending:
-            await self._apply(self.link.environment_id, self.link.reports_since)
+            await self._intake.apply(self.link.environment_id, self.link.reports_since)
             await self._acknowledge(self.link)
 
-    async def _apply(
-        self, environment_id: str, since: Callable[[int], list[tuple[int, Any]]]
-    ) -> None:
-        """Apply all reports of an environment that are not part of the state yet; waits for a store that is away."""
-        while True:
-            environment = self.writer.state.environment
-            if environment.environment_id != environment_id:
-                return
-            reports: list[tuple[int, AnyReport]] = since(environment.reports_applied)
-            if not reports:
-                return
-            durable = not all(isinstance(report, REPLAYABLE) for _, report in reports)
-            rule = functools.partial(apply_reports, environment_id=environment_id, reports=reports)
-            await self._submit(rule, durable=durable)
-
-    async def _apply_last(
-        self, environment_id: str, since: Callable[[int], list[tuple[int, Any]]]
-    ) -> None:
-        """`_apply` for a dead worker: whatever it reported, nothing is started any more."""
-
-        def rule(step: Step) -> None:
-            if step.state.environment.environment_id == environment_id:
-                environment_rules.worker_ends(step)
-
-        await self._submit(rule)
-        await self._apply(environment_id, since)
-
-    async def _submit(self, rule: Callable[[Step], Any], *, durable: bool = True) -> None:
-        """Submit what cannot be refused: try again until the store takes it."""
-        while True:
-            try:
-                await self.writer.submit(rule, durable=durable)
-            except ServiceError as err:
-                _log.error("A report waits for the store: %s", err.msg)
-                await asyncio.sleep(_RETRY)
-            else:
-                return
-
     async def _acknowledge(self, link: WorkerLink) -> None:
-        applied = self.writer.state.environment.reports_applied
+        applied = self._writer.state.environment.reports_applied
         if applied - self._acknowledged >= _ACK_EVERY:
             self._acknowledged = applied
             with contextlib.suppress(WorkerRefused, WorkerUnreachable):
@@ -266,10 +258,13 @@ class Environment:
     async def _await_death(self, link: WorkerLink) -> None:
         reason = await asyncio.shield(link.died)
         self._ending.add(link.environment_id)
-        await self._apply_last(link.environment_id, link.reports_since)
+        await self._intake.apply_last(link.environment_id, link.reports_since)
         self._on_console()
         await self._bury(link.record, reason)
-        await self._lost(link.environment_id, reason, attached=link)
+        await link.detach()
+        if self.link is link:
+            self.link = None
+        await self._intake.lost(link.environment_id, reason)
 
     async def _bury(self, record: EnvironmentRecord, reason: str) -> None:
         """Tell the relay, and take away what only a living worker may have."""
@@ -282,80 +277,42 @@ class Environment:
             else:
                 break
         sweep_sockets(record)
+        self._forget(record)
+
+    def _forget(self, record: EnvironmentRecord) -> None:
         current = read_environment(self._instance)
         if current is not None and current.environment_id == record.environment_id:
             remove_environment(self._instance)
 
-    async def _lost(
-        self, environment_id: str, reason: str, *, attached: WorkerLink | None = None, spool_lost: bool = False
-    ) -> None:
-        if attached is not None:
-            await attached.detach()
-            if self.link is attached:
-                self.link = None
-        report = WorkerLost(time=time.time(), reason=reason, spool_lost=spool_lost)
-
-        def rule(step: Step) -> None:
-            if step.state.environment.environment_id == environment_id:
-                apply_report(report, step)
-
-        await self._submit(rule)
-
     async def catch_up(self) -> None:
-        """Apply what the worker told since the last commit, before anybody is answered; no item starts by that.
-
-        Such reports are not committed one by one, so that a new manager would say at first that a paused plan is running.
-        """
-        known = self.writer.state.environment
-        if known.state == "closed" or known.environment_id is None:
-            return
-        told = SpoolReader(self._reports_of(known.environment_id)).since(known.reports_applied)
-        reports = list(itertools.takewhile(lambda entry: isinstance(entry[1], REPLAYABLE), told))
-        rule = functools.partial(apply_reports, environment_id=known.environment_id, reports=reports)
-        await self.writer.submit(rule, durable=False)
+        """Apply what the worker told since the last commit, before anybody is answered."""
+        await self._intake.catch_up()
 
     async def recover(self) -> None:
         """Find the worker that an earlier manager left, or learn what became of it."""
-        known = self.writer.state.environment
-        while True:
-            record = read_environment(self._instance)
-            if record is None:
-                break
-            try:
-                link = await WorkerLink.adopt(self._instance, self._fence)
-            except NotAdoptable as err:
-                if not err.alive:
-                    await self._apply_last(record.environment_id, SpoolReader(record.reports).since)
-                    await self._bury(record, err.reason)
-                    await self._declare_lost(err.reason)
-                    return
-                _log.warning("The worker cannot be adopted yet: %s", err.reason)
-                await asyncio.sleep(_RETRY)
-                continue
-            if record.environment_id != known.environment_id:
-                _log.warning("A worker of an environment that is not on record is ended.")
-                await link.kill()
-                await self._bury(record, "The environment is not on record.")
-                await link.detach()
-                break
-            self._attach(link)
+        known = self._writer.state.environment
+        found = await find_worker(self._instance, self._fence, self._is_worker_wanted)
+        if isinstance(found, WorkerLink) and found.environment_id != known.environment_id:
+            _log.warning("A worker of an environment that is not on record is ended.")
+            await found.kill()
+            await self._bury(found.record, "The environment is not on record.")
+            await found.detach()
+            found = None
+        if isinstance(found, WorkerLink):
+            self._attach(found)
             await self._bring_reports()
-            await self._submit(worker_adopted)
+            await self._intake.submit(worker_adopted)
             return
+        reason = "The worker is gone; it was not recorded any more."
+        if isinstance(found, Gone):
+            reason = found.reason
+            await self._bury(found.record, reason)
         if known.state != "closed" and known.environment_id is not None:
-            spool = SpoolReader(self._reports_of(known.environment_id))
-            await self._apply_last(known.environment_id, spool.since)
-            await self._declare_lost("The worker is gone; it was not recorded any more.")
+            await self._intake.apply_last(known.environment_id)
+            await self._intake.lost(known.environment_id, reason)
 
-    def _reports_of(self, environment_id: str) -> Any:
-        return self._instance.environment_dir(environment_id) / "reports"
-
-    async def _declare_lost(self, reason: str) -> None:
-        environment = self.writer.state.environment
-        if environment.state == "closed" or environment.environment_id is None:
-            return
-        spool_lost = not self._reports_of(environment.environment_id).is_dir()
-        await self._lost(environment.environment_id, reason, spool_lost=spool_lost)
+    def _is_worker_wanted(self) -> bool:
+        return self._writer.state.environment.state != "destroying"
 
     async def end(self) -> None:
         """End the worker because the manager ends: in order if it is idle, else by force."""
@@ -363,7 +320,7 @@ class Environment:
         if link is None:
             return
         with contextlib.suppress(QueueServerError):  # without the store the next manager finds out by itself
-            await self.writer.submit(environment_rules.end_with_manager)
+            await self._writer.submit(environment_rules.end_with_manager)
         with contextlib.suppress(WorkerRefused, WorkerUnreachable):
             await link.close(self._fence)
             await asyncio.wait({link.died}, timeout=_LAST_CLOSING)
@@ -402,6 +359,7 @@ _ACTIONS: dict[type, Callable[[Environment, Any], Any]] = {
     effects.PauseEngine: Environment._pause,
     effects.ContinueEngine: Environment._continue,
 }
+
 
 def _end_refused(step: Step, item_uid: str, msg: str) -> None:
     running = step.state.running

@@ -189,6 +189,13 @@ OPTIONS: tuple[Option, ...] = (
         "where documents go besides the journal (auto)",
         choices=("auto", "none"),
     ),
+    Option(
+        "stop_on_alarm",
+        ("--stop-on-alarm",),
+        bool,
+        "",
+        "stop the queue after a plan whose documents could not be kept (OFF)",
+    ),
     # These have no flag of their own kind: see `options.make_parser` and `options._from_environment`.
     Option("zmq_private_key", (), str, "network/zmq_private_key", ""),
     Option("log_level", (), str, "operation/console_logging_level", ""),

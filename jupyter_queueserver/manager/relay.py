@@ -6,21 +6,19 @@ The relay is a process of its own that outlives the manager; it ends by itself w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import signal
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
-import msgspec
 import zmq
 import zmq.asyncio
 
 from ..core import codec
-from ..documents.launch import start_relay
+from ..documents.launch import find_relay, start_relay, stop_relay
 from ..documents.status import read_status
-from ..instance import Identity, Instance, ProcessWatch, is_alive
+from ..instance import Instance, ProcessWatch
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -66,7 +64,7 @@ class Relay:
 
     async def _until_needed(self) -> None:
         """Wait for `need`, the relay's death, or the next look."""
-        waiting = [asyncio.ensure_future(self._poke.wait())]
+        waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._poke.wait())]
         watch = self._watch()
         if watch is not None:
             waiting.append(asyncio.ensure_future(watch.wait()))
@@ -86,19 +84,12 @@ class Relay:
         return ProcessWatch(identity.pid) if identity is not None else None
 
     def _runs(self) -> bool:
-        return (self._child is not None and self._child.poll() is None) or self._living() is not None
-
-    def _living(self) -> Identity | None:
-        """The relay that serves the journal now, whoever started it: an earlier manager's goes on too."""
-        try:
-            identity = msgspec.json.decode((self._instance.journal / "relay.lock").read_bytes(), type=Identity)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        return identity if is_alive(identity) else None
+        if self._child is not None and self._child.poll() is None:
+            return True  # also while it is just starting
+        return find_relay(self._instance.data_dir) is not None
 
     def _start(self) -> None:
         log = self._instance.logs / "relay.log"
-        self._started = time.monotonic()
         try:
             self._child = start_relay(
                 self._instance.data_dir, self._instance.sockets, log, saver=self._settings.saver
@@ -107,41 +98,18 @@ class Relay:
             _log.error("The relay could not be started: %s", err)
 
     async def end(self) -> None:
-        """End it in order when all is delivered; if that takes too long it goes on and ends by itself."""
-        for _ in range(_DELIVERY_LOOKS):
-            if not self._has_backlog():
-                break
-            await asyncio.sleep(_DELIVERY_LOOK)
-        else:
-            _log.info("The relay goes on until all documents are delivered, then ends.")
-            return
-        identity = self._living()
-        if identity is None:
-            return
-        watch = ProcessWatch(identity.pid)
-        try:
-            if is_alive(identity):  # looked again with the watch open: it is no other process
-                await self._end_process(watch)
-        finally:
-            watch.close()
-
-    async def _end_process(self, watch: ProcessWatch) -> None:
-        for number, limit in ((signal.SIGTERM, _ENDING), (signal.SIGKILL, 1.0)):
-            watch.send_signal(number)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.wait(), limit)
-                return
-
-    def _has_backlog(self) -> bool:
+        """End it in order if nothing waits for delivery; else it goes on and ends by itself."""
         status = read_status(self._instance.journal)
-        if status is None or not status.running or self._living() is None:
-            return False
-        return any(consumer.backlog and consumer.state != "not installed" for consumer in status.consumers)
+        if status is not None and any(consumer.backlog for consumer in status.consumers):
+            _log.info("The relay goes on until all documents are delivered, then ends.")
+        elif not await asyncio.to_thread(stop_relay, self._instance.data_dir):
+            _log.warning("The relay does not end; it is left alone.")
+        self.leave()
 
     def leave(self) -> None:
         """Let go of it; it goes on."""
         if self._child is not None and self._child.poll() is None:
-            self._child.returncode = 0
+            self._child.returncode = 0  # it is meant to outlive us: not a forgotten child
 
 
 class LiveDocuments:

@@ -127,7 +127,7 @@ class Service:
             instance, settings, fence, on_console=self._look_at_console, on_opened=self._environment_opened
         )
         self._writer = Writer(self._store, state, self, self._act, self._fence_lost)
-        self._environment.writer = self._writer
+        self._environment.connect(self._writer)
         self._answerer = Answerer(self._writer, self._reading_context)
         self._console = Console(self._tell_console)
         self._control = ControlSocket(self._context, instance.control_address, self._answerer)

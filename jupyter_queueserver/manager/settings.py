@@ -69,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     saver
         ``auto``: documents go to the Databroker that is configured or installed; ``none``: they stay in
         the journal.
+    stop_on_alarm
+        Whether the queue stops after a plan whose documents could not be kept in the journal.
     store
         Where queue and history are kept; ``memory`` forgets them at the manager's end and is for tests.
     silence_limit
@@ -99,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: LogLevel = "NORMAL"
     manager_console: bool = True
     saver: Literal["auto", "none"] = "auto"
+    stop_on_alarm: bool = False
     store: Literal["sqlite", "memory"] = "sqlite"
     silence_limit: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     use_pidfd: bool = True

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.reports import EnvironmentClosed, EnvironmentFailed, EnvironmentReady, Report
+from ..core.reports import Alarm, EnvironmentClosed, EnvironmentFailed, EnvironmentReady, Report
 from ..documents.journal import JournalWriter
 from ..instance import identity_of, write_private
 from ..link.bell import REPORTS, Bell
@@ -34,6 +34,8 @@ from .runner import Runner
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two reports of documents that could not be kept.
+ALARM_PAUSE = 10.0
 #: Exit code of a worker whose startup code could not be loaded.
 EXIT_FAILED = 3
 
@@ -70,7 +72,10 @@ class Worker:
         self._bell = Bell(record.manager_bell)
         self._spool = SpoolWriter(record.reports)
         self._ledger = Ledger(record.accepted)
-        self._journal = JournalWriter(Path(record.journal), record.environment_id, bell=Path(record.relay_bell))
+        self._journal = JournalWriter(
+            Path(record.journal), record.environment_id, bell=Path(record.relay_bell), on_alarm=self._alarm
+        )
+        self._next_alarm = 0.0
         self._engine = Engine(self.report, self._journal.append, self._engine_moved)
         self._by_hand = False
         self._binder: Binder | None = None
@@ -194,6 +199,13 @@ class Worker:
         if self._ledger.running is not None and state in ("paused", "idle"):
             self._by_hand = True
             self._ring_main()
+
+    def _alarm(self, reason: str) -> None:
+        """A document was not kept: say so, but not for each document of a disk that stays full."""
+        now = time.monotonic()
+        if now >= self._next_alarm:
+            self._next_alarm = now + ALARM_PAUSE
+            self.report(Alarm(time=time.time(), msg=reason, stop_queue=self.record.stop_on_alarm))
 
     def _close(self) -> None:
         self.exit_code = 0

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-
 from core_stage import ME, Stage, plan
 
 from jupyter_queueserver.api import Context, methods, parse_request, read_call, refuse

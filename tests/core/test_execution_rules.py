@@ -11,9 +11,10 @@ from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core import effects
 from jupyter_queueserver.core.decision import Step
 from jupyter_queueserver.core.errors import QueueServerError
-from jupyter_queueserver.core.reports import EngineState, EnvironmentReady
+from jupyter_queueserver.core.reports import Alarm, EngineState, EnvironmentReady
 from jupyter_queueserver.core.rules.execution import begin, start_queue
 from jupyter_queueserver.core.rules.recovery import worker_adopted
+from jupyter_queueserver.core.rules.reports import apply_report
 from jupyter_queueserver.core.state import Environment
 from jupyter_queueserver.core.status import manager_state, status
 
@@ -469,3 +470,23 @@ def test_a_step_that_raises_did_not_touch_the_state() -> None:
     with pytest.raises(QueueServerError):
         start_queue(step)
     assert step.state is stage.state
+
+
+@pytest.mark.parametrize(("stop_queue", "expected"), [(False, [1]), (True, [])])
+def test_lost_documents_raise_an_alarm_and_stop_the_queue_if_wished(stop_queue: bool, expected: list[int]) -> None:
+    stage = Stage.opened(0, 1).started()
+    stage.submit(lambda step: apply_report(Alarm(time=1.0, msg="The disk is full.", stop_queue=stop_queue), step))
+    assert shown(stage)["environment_alarm"] == "The disk is full."
+    stage.end()
+    assert [stage.running] == (expected or [None])
+    assert stage.numbers == ([] if expected else [1])
+
+
+def test_an_outdated_worker_finishes_its_plan_and_starts_no_other() -> None:
+    stage = Stage.opened(1, 2).started()
+    stage.submit(lambda step: worker_adopted(step, outdated=True))
+    assert shown(stage)["environment_outdated"]
+    stage.end()
+    assert (state_of(stage), stage.numbers, stage.past) == ("idle", [2], [(1, "completed", "completed")])
+    assert stage.refused("queue_start")["error"]["code"] == "worker_outdated"
+    stage.ok("environment_close")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_manager import FakeManager
+from gateway_manager import FakeManager
 from pytest_jupyter.jupyter_server import *  # noqa: F403 - fixtures and hooks
 from tornado.httpclient import HTTPResponse
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from fake_manager import STOP, FakeManager
+from gateway_manager import STOP, FakeManager
 from jupyter_server.auth import Authorizer, IdentityProvider, User
 
 from jupyter_queueserver.api import methods

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from harness import Held, Server, kill
-
 
 #: Managers of one server until the watchdog's pauses between their deaths would be felt.
 LIVES = 3

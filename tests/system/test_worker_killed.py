@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import BROKEN_STARTUP, Held, Server, is_process, kill, until, wait_dead
+from harness import BROKEN_STARTUP, Held, Server, freeze, is_process, kill, until, wait_dead
 
 from jupyter_queueserver.core.changes import ModeSet, apply
 from jupyter_queueserver.core.state import QueueMode
@@ -171,6 +171,24 @@ def test_closing_and_opening(server: Server) -> None:
     assert is_process(server.worker)
 
 
+def test_destroying_a_worker_that_does_not_answer(server: Server, held: MakeHeld) -> None:
+    """The next manager cannot adopt it, so that nothing may be concluded; a user's word ends it all the same."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    worker = server.worker
+    freeze(worker)
+    kill(server.manager)
+    status = server.status()
+    assert (status["manager_state"], status["running_item_uid"]) == ("executing_queue", plan.uid)
+    server.ok("environment_destroy")
+    wait_closed(server)
+    wait_dead(worker)
+    (item,) = server.history()
+    assert (item["item_uid"], item["result"]["ending"]) == (plan.uid, "interrupted")
+    assert len(server.queue()) == 1
+
+
 def wait_closed(server: Server) -> None:
     """Wait until there is no environment."""
     server.wait_for(lambda status: status["worker_environment_state"] == "closed", "the environment to be closed")
@@ -185,7 +203,7 @@ def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
     failure = status["environment_failure"]
     assert (failure["file"], failure["line"]) == ("10-broken.py", 8)
     assert "ZeroDivisionError" in failure["msg"]
-    assert "return answer / 0" in failure["traceback"]
+    assert "return 1 / 0" in failure["traceback"]
     assert status["worker_environment_state"] == "closed"
     assert status["manager_state"] == "idle"
     until(lambda: not server.instance.environment_file.exists(), "the worker to be buried")

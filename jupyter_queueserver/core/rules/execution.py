@@ -37,6 +37,12 @@ def require_ready(state: State) -> None:
     """Raise unless an item could be started now."""
     if not state.is_open:
         raise StateError("RE Worker environment does not exist.", code="no_environment", hint=_ENVIRONMENT_MISSING)
+    if state.environment.outdated:
+        raise StateError(
+            "RE Worker environment was opened by an earlier version of the server.",
+            code="worker_outdated",
+            hint="Close the environment and open it again; the queue stays as it is.",
+        )
     if state.engine is None:
         raise StateError(
             "Run Engine is not found in the RE Worker environment.",
@@ -123,7 +129,7 @@ def take_next(step: Step) -> None:
     state = step.state
     execution = state.execution
     wished = execution.stop_pending or execution.pause_pending or execution.alone
-    if wished or not state.is_open or not len(state.queue):
+    if wished or not state.is_open or state.environment.outdated or not len(state.queue):
         go_idle(step)
         return
     item = state.queue.at(0)

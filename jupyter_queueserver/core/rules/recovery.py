@@ -14,11 +14,18 @@ from ..effects import CloseEnvironment, ContinueEngine, DestroyEnvironment, Paus
 from .execution import go_idle
 
 
-def worker_adopted(step: Step) -> None:
+def worker_adopted(step: Step, *, outdated: bool = False) -> None:
     """A living worker of the environment in the store was found: repeat what it may not have heard.
 
     Repeating is safe: the worker refuses an item that it has seen, and a command to a plan that is not paused.
+
+    Parameters
+    ----------
+    outdated
+        The worker speaks an older version of the conversation than this manager.
     """
+    if outdated != step.state.environment.outdated:
+        step.emit(EnvironmentSet(environment=replace(step.state.environment, outdated=outdated)))
     state = step.state
     environment = state.environment
     if environment.state == "destroying":

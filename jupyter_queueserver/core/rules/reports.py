@@ -11,9 +11,10 @@ from functools import singledispatch
 
 from msgspec.structs import replace
 
-from ..changes import DevicesSet, EnvironmentSet, PlansSet, ReportApplied, RunsSet
+from ..changes import DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunsSet
 from ..decision import Step
 from ..reports import (
+    Alarm,
     AnyReport,
     EngineState,
     EnvironmentClosed,
@@ -145,6 +146,14 @@ def _(report: ItemEnded, step: Step) -> None:
         msg=report.msg,
         traceback=report.traceback,
     )
+
+
+@apply_report.register
+def _(report: Alarm, step: Step) -> None:
+    step.emit(EnvironmentSet(environment=replace(step.state.environment, alarm=report.msg)))
+    execution = step.state.execution
+    if report.stop_queue and execution.state != "idle" and not execution.stop_pending:
+        step.emit(ExecutionSet(execution=replace(execution, stop_pending=True)))
 
 
 @apply_report.register

@@ -2,7 +2,7 @@
 
 
 def divide():
-    return answer / 0  # noqa: F821
+    return 1 / 0
 
 
 divide()

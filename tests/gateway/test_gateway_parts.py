@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import pytest
-from fake_manager import FakeManager
+from gateway_manager import FakeManager
 
 from jupyter_queueserver.gateway import launch, subscription
 from jupyter_queueserver.gateway.activity import SETTING, Activity

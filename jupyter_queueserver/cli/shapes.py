@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .api import Method
+from ..api import Method
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _ENDS = ("front", "back")

@@ -9,8 +9,8 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from .api import methods
-from .cli_shapes import SHAPES, options_of
+from ..api import methods
+from .shapes import SHAPES, options_of
 
 ENCODING_VARIABLE = "QSERVER_ZMQ_ENCODING"
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from fake_manager import STOP, FakeManager
+from gateway_manager import STOP, FakeManager
 from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect

@@ -14,13 +14,13 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from .api import Method, methods
-from .cli_options import parse
-from .cli_output import JsonOutput, TextOutput
-from .cli_shapes import SHAPES, CommandError
-from .client.blocking import Client
-from .client.errors import CommunicationError, SettingsError
-from .instance import find_instance
+from ..api import Method, methods
+from ..client.blocking import Client
+from ..client.errors import CommunicationError, SettingsError
+from ..instance import find_instance
+from .options import parse
+from .output import JsonOutput, TextOutput
+from .shapes import SHAPES, CommandError
 
 DONE, INVALID, REFUSED, NO_ANSWER, FAILED = range(5)
 

@@ -1,0 +1,75 @@
+"""Finds the worker that an earlier manager left: alive, dead, or alive and not answering.
+
+It waits and kills, and reads what is on disk; what the finding means for the queue is not its matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..instance import Instance
+from ..link.environment import EnvironmentRecord, read_environment
+from ..link.errors import NotAdoptable
+from ..link.launch import IDENTITY_FILE, WorkerProcess, find_process
+from ..link.worker import WorkerLink
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two attempts at a worker that does not answer.
+_RETRY = 0.5
+#: Seconds after which a worker that never said who it is was never started: its manager died in between.
+_LAUNCH_LIMIT = 10.0
+
+
+class Gone(NamedTuple):
+    """The recorded worker is dead, with the reason as a sentence."""
+
+    record: EnvironmentRecord
+    reason: str
+
+
+async def find_worker(instance: Instance, fence: int, wanted: Callable[[], bool]) -> WorkerLink | Gone | None:
+    """Adopt the worker that ``environment.json`` names; None if it names none.
+
+    As long as that process lives and does not answer, nothing may be concluded about its plan: this waits, until it answers, is
+    dead, or is no longer wanted (asked before each attempt); then it is killed.
+    """
+    told = ""
+    while True:
+        record = read_environment(instance)
+        if record is None:
+            return None
+        try:
+            return await WorkerLink.adopt(instance, fence)
+        except NotAdoptable as err:
+            if not err.alive or _was_never_launched(record):
+                return Gone(record, err.reason)
+            if not wanted():
+                return Gone(record, await _killed(record))
+            if err.reason != told:
+                _log.warning("The worker cannot be adopted yet: %s", err.reason)
+                told = err.reason
+        await asyncio.sleep(_RETRY)
+
+
+def _was_never_launched(record: EnvironmentRecord) -> bool:
+    if record.identity is not None or (Path(record.directory) / IDENTITY_FILE).exists():
+        return False
+    return time.time() - record.created > _LAUNCH_LIMIT
+
+
+async def _killed(record: EnvironmentRecord) -> str:
+    try:
+        identity, watch = find_process(record)
+    except NotAdoptable as err:
+        return err.reason
+    process = WorkerProcess(identity, watch, None)
+    try:
+        return await process.kill()
+    finally:
+        await process.close()

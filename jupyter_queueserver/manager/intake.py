@@ -1,0 +1,103 @@
+"""The worker's reports on their way into the state: read from the spool, applied in order, never refused.
+
+It reads files and submits rules; it says nothing to the worker and knows nothing of processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..core.decision import Step
+from ..core.errors import ServiceError
+from ..core.reports import WorkerLost
+from ..core.rules import environment as environment_rules
+from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports
+from ..instance import Instance
+from ..link.spool import SpoolReader
+from .writer import Writer
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two attempts at a store that does not answer.
+_RETRY = 0.5
+
+#: Reads the reports after a number from a spool.
+Since = Callable[[int], list[tuple[int, Any]]]
+
+
+class Intake:
+    """Brings reports into the state of one writer."""
+
+    def __init__(self, instance: Instance, writer: Writer) -> None:
+        self._instance = instance
+        self._writer = writer
+
+    async def submit(self, rule: Callable[[Step], Any], *, durable: bool = True) -> None:
+        """Submit what cannot be refused: try again until the store takes it."""
+        while True:
+            try:
+                await self._writer.submit(rule, durable=durable)
+            except ServiceError as err:
+                _log.error("A report waits for the store: %s", err.msg)
+                await asyncio.sleep(_RETRY)
+            else:
+                return
+
+    async def apply(self, environment_id: str, since: Since) -> None:
+        """Apply all reports of an environment that are not part of the state yet; waits for a store that is away."""
+        while True:
+            environment = self._writer.state.environment
+            if environment.environment_id != environment_id:
+                return
+            reports = since(environment.reports_applied)
+            if not reports:
+                return
+            durable = not all(isinstance(report, REPLAYABLE) for _, report in reports)
+            rule = functools.partial(apply_reports, environment_id=environment_id, reports=reports)
+            await self.submit(rule, durable=durable)
+
+    async def apply_last(self, environment_id: str, since: Since | None = None) -> None:
+        """`apply` for a dead worker: whatever it reported, nothing is started any more."""
+
+        def rule(step: Step) -> None:
+            if step.state.environment.environment_id == environment_id:
+                environment_rules.worker_ends(step)
+
+        await self.submit(rule)
+        await self.apply(environment_id, since or self._spool(environment_id).since)
+
+    async def lost(self, environment_id: str, reason: str) -> None:
+        """The worker is gone and all its reports are applied: say so, with the reason."""
+        spool_lost = not self._reports_of(environment_id).is_dir()
+        report = WorkerLost(time=time.time(), reason=reason, spool_lost=spool_lost)
+
+        def rule(step: Step) -> None:
+            if step.state.environment.environment_id == environment_id:
+                apply_report(report, step)
+
+        await self.submit(rule)
+
+    async def catch_up(self) -> None:
+        """Apply what the worker told since the last commit, before anybody is answered; no item starts by that.
+
+        Such reports are not committed one by one, so that a new manager would say at first that a paused plan is running.
+        """
+        known = self._writer.state.environment
+        if known.state == "closed" or known.environment_id is None:
+            return
+        told = self._spool(known.environment_id).since(known.reports_applied)
+        reports: list[Any] = list(itertools.takewhile(lambda entry: isinstance(entry[1], REPLAYABLE), told))
+        rule = functools.partial(apply_reports, environment_id=known.environment_id, reports=reports)
+        await self._writer.submit(rule, durable=False)
+
+    def _spool(self, environment_id: str) -> SpoolReader:
+        return SpoolReader(self._reports_of(environment_id))
+
+    def _reports_of(self, environment_id: str) -> Any:
+        return self._instance.environment_dir(environment_id) / "reports"
