@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     names = options.only or list(ROWS)
     results: list[RowResult] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended then too
     with Bench(quick=options.quick, old_python=options.old_server) as bench:
         for name in names:
             result = timed(name, ROWS[name], bench)

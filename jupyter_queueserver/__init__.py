@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__
 
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
@@ -45,6 +45,5 @@ def __getattr__(name: str) -> Any:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from .gateway.extension import QueueServerExtension
-
-    return [{"module": "jupyter_queueserver", "app": QueueServerExtension}]
+    extension = importlib.import_module(".gateway.extension", __name__)
+    return [{"module": "jupyter_queueserver", "app": extension.QueueServerExtension}]

@@ -21,6 +21,7 @@ from ..core import codec
 from ..core.changes import AnyChange
 from ..core.mirror import public, snapshot
 from ..core.state import State
+from .sending import send_now
 
 _log = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class EventStream:
 
     def _send(self, peer: bytes, text: bytes) -> None:
         try:
-            zmq.Socket.send_multipart(self._socket, [peer, text], zmq.NOBLOCK, copy=len(text) < 65536)
+            send_now(self._socket, [peer, text])
         except zmq.Again:
             if peer in self._subscribers:
                 self._subscribers[peer].lagging = True

@@ -12,6 +12,7 @@ import zmq
 import zmq.asyncio
 
 from .replies import Encoding, encode
+from .sending import send_now
 
 #: Seconds after which the status is published again though nothing changed.
 _PERIOD = 1.0
@@ -62,7 +63,7 @@ class InfoSocket:
     def _publish(self, topic: bytes, message: Any) -> None:
         payload = encode({"time": time.time(), "msg": message}, self._encoding)
         with contextlib.suppress(zmq.ZMQError):
-            zmq.Socket.send_multipart(self._socket, [topic, payload], zmq.NOBLOCK)
+            send_now(self._socket, [topic, payload])
 
     def close(self) -> None:
         """Close the socket."""

@@ -80,7 +80,7 @@ class Relay:
     def _watch(self) -> ProcessWatch | None:
         if self._child is not None and self._child.poll() is None:
             return ProcessWatch(self._child.pid)
-        identity = self._living()
+        identity = find_relay(self._instance.data_dir)
         return ProcessWatch(identity.pid) if identity is not None else None
 
     def _runs(self) -> bool:

@@ -17,7 +17,6 @@ from typing import Any
 import zmq.asyncio
 from msgspec.structs import replace
 
-from .. import __version__
 from ..api import Context
 from ..core import effects
 from ..core.catalogue import Catalogue
@@ -27,6 +26,7 @@ from ..core.state import State
 from ..core.status import manager_state
 from ..instance import Runtime, identity_of, remove_runtime, write_runtime
 from ..storage import Owner, Store
+from ..version import __version__
 from .console import Console
 from .control import ControlSocket
 from .environment import Environment

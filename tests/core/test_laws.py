@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -261,10 +262,20 @@ class Laws(RuleBasedStateMachine):
         self.shell.restart()
 
 
+class LawsAtLength(Laws):
+    """The same, for a campaign."""
+
+
+def _limits(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
+
 TestLaws = Laws.TestCase
-TestLaws.settings = settings(
-    max_examples=80,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestLaws.settings = _limits(40)
+TestLawsAtLength = pytest.mark.timeout(1200)(pytest.mark.long(LawsAtLength.TestCase))
+TestLawsAtLength.settings = _limits(1000)

@@ -82,13 +82,21 @@ def serve(instance: Instance, tmp_path: Path) -> Iterator[Callable[[], Server]]:
         return started[-1]
 
     yield start
-    runtime = read_runtime(instance)
     for server in started:
         if server.process.poll() is None:
             server.end(signal.SIGKILL)
-    for one in (runtime.watchdog, runtime.manager) if runtime else ():
-        if one is not None:
-            ProcessWatch(one.pid).send_signal(signal.SIGKILL)
+    kill_leftovers(instance)
+
+
+def kill_leftovers(instance: Instance) -> None:
+    """After a test that failed: every process whose command line names this test's own data directory."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = os.fsencode(instance.data_dir) in (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if is_ours:
+            ProcessWatch(int(folder.name)).send_signal(signal.SIGKILL)
 
 
 def has_died(runtime: Runtime) -> bool:
