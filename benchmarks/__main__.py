@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(terminal_text(result), flush=True)
             results.append(result)
     if options.write:
-        said = [word for word in words if word != str(options.old_server)]
+        said = ["PYTHON" if word == str(options.old_server) else word for word in words]
         write(Path(__file__).with_name("RESULTS.md"), results, said, options.old_server is not None)
     return 0
 

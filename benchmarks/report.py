@@ -17,6 +17,16 @@ from .figures import Figure, RowResult
 _PACKAGES = ("bluesky", "ophyd", "ipykernel", "jupyter-server", "pyzmq", "msgspec", "tornado")
 _HEAD = ("what", "reach", "ours", "reached", "min / median / p90", "baseline in the same run", "old server")
 
+_NOTES = (
+    "",
+    "- `queue_item_add`: addition, raw commit and status follow each other in turns, at three sizes of the queue. So each finds cold caches,"
+    " and the status takes longer here than in its own row, where requests follow each other at once.",
+    "- Start: the old manager is forked from a watchdog that has imported everything, so that only the second line compares alike.",
+    "- PSS shares the pages of the interpreter among all Python processes of the machine; RSS counts them in full.",
+    "- The runs use a startup folder of their own (`benchmarks/startup`) and no Databroker, except for the idle row (default settings).",
+    "",
+)
+
 
 def cells(figure: Figure) -> tuple[str, ...]:
     """One line of the table."""
@@ -52,7 +62,7 @@ def results_text(results: Sequence[RowResult], words: Sequence[str], has_old: bo
         + ". The benchmarks themselves are a part of it.",
         "",
         "Every figure has its baseline in the same run; both take turns. A figure that is missed is told here, no test fails.",
-        "",
+        *_NOTES,
         "| " + " | ".join(_HEAD) + " |",
         "|" + "---|" * len(_HEAD),
     ]

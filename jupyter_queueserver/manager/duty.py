@@ -30,11 +30,14 @@ class DutyNote(msgspec.Struct, frozen=True, kw_only=True):
         When it took the lock, seconds since the epoch.
     manager
         The manager that it watches; None before it has started one.
+    stand_in
+        Whether it was started by the manager because nobody was on duty: then it gives way to a user's start.
     """
 
     watchdog: Identity
     since: float
     manager: Identity | None = None
+    stand_in: bool = False
 
 
 class Occupied(Exception):
@@ -54,9 +57,9 @@ class Occupied(Exception):
 class Duty:
     """The lock, held by this process until `release` or its death; made by `take_duty`."""
 
-    def __init__(self, handle: int, manager: Identity | None) -> None:
+    def __init__(self, handle: int, manager: Identity | None, *, stand_in: bool) -> None:
         self._handle = handle
-        self.note = DutyNote(watchdog=identity_of(), since=time.time(), manager=manager)
+        self.note = DutyNote(watchdog=identity_of(), since=time.time(), manager=manager, stand_in=stand_in)
         self._write()
 
     def set_manager(self, manager: Identity | None) -> None:
@@ -84,13 +87,15 @@ def read_duty(instance: Instance, *, living: bool = True) -> DutyNote | None:
     return note if not living or is_alive(note.watchdog) else None
 
 
-def take_duty(instance: Instance, *, patience: float = 0.0) -> Duty:
+def take_duty(instance: Instance, *, patience: float = 0.0, stand_in: bool = False) -> Duty:
     """Take the lock; makes the instance's directories only if nobody has it.
 
     Parameters
     ----------
     patience
         Seconds to wait for another owner's end.
+    stand_in
+        Whether to give way to a user's start later.
 
     Raises
     ------
@@ -104,7 +109,7 @@ def take_duty(instance: Instance, *, patience: float = 0.0) -> Duty:
         handle = _open(instance)
         if _lock(handle):
             before = read_duty(instance, living=False)
-            return Duty(handle, before.manager if before else None)
+            return Duty(handle, before.manager if before else None, stand_in=stand_in)
         os.close(handle)
         note = read_duty(instance)
         # The owner may have taken it a moment ago and not have written his name yet.

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -90,6 +90,14 @@ class Environment:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: set[str] = set()
         self._funeral: asyncio.Task[None] | None = None
+        self._actions: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            effects.OpenEnvironment: self._open,
+            effects.CloseEnvironment: self._close,
+            effects.DestroyEnvironment: self._destroy,
+            effects.StartItem: self._start,
+            effects.PauseEngine: self._pause,
+            effects.ContinueEngine: self._continue,
+        }
         self._acknowledged = 0
 
     def connect(self, writer: Writer) -> None:
@@ -101,7 +109,7 @@ class Environment:
 
     def act(self, effect: effects.AnyEffect) -> asyncio.Task[None]:
         """Start carrying out an effect; the task ends with the worker's answer."""
-        return self._spawn(_ACTIONS[type(effect)](self, effect))
+        return self._spawn(self._actions[type(effect)](effect))
 
     async def _open(self, effect: effects.OpenEnvironment) -> None:
         startup = self._settings
@@ -349,16 +357,6 @@ class Environment:
         if not task.cancelled() and (err := task.exception()) is not None:
             level = logging.INFO if isinstance(err, QueueServerError) else logging.ERROR
             _log.log(level, "The worker was not moved: %s", err, exc_info=None if level == logging.INFO else err)
-
-
-_ACTIONS: dict[type, Callable[[Environment, Any], Any]] = {
-    effects.OpenEnvironment: Environment._open,
-    effects.CloseEnvironment: Environment._close,
-    effects.DestroyEnvironment: Environment._destroy,
-    effects.StartItem: Environment._start,
-    effects.PauseEngine: Environment._pause,
-    effects.ContinueEngine: Environment._continue,
-}
 
 
 def _end_refused(step: Step, item_uid: str, msg: str) -> None:

@@ -98,13 +98,22 @@ class Relay:
             _log.error("The relay could not be started: %s", err)
 
     async def end(self) -> None:
-        """End it in order if nothing waits for delivery; else it goes on and ends by itself."""
-        status = read_status(self._instance.journal)
-        if status is not None and any(consumer.backlog for consumer in status.consumers):
+        """End it in order when all is delivered; if that takes too long it goes on and ends by itself."""
+        for _ in range(_DELIVERY_LOOKS):
+            if not self._has_backlog():
+                break
+            await asyncio.sleep(_DELIVERY_LOOK)
+        if self._has_backlog():
             _log.info("The relay goes on until all documents are delivered, then ends.")
-        elif not await asyncio.to_thread(stop_relay, self._instance.data_dir):
+        elif not await asyncio.to_thread(stop_relay, self._instance.data_dir, _ENDING):
             _log.warning("The relay does not end; it is left alone.")
         self.leave()
+
+    def _has_backlog(self) -> bool:
+        status = read_status(self._instance.journal)
+        if status is None or not status.running or find_relay(self._instance.data_dir) is None:
+            return False
+        return any(consumer.backlog and consumer.state != "not installed" for consumer in status.consumers)
 
     def leave(self) -> None:
         """Let go of it; it goes on."""

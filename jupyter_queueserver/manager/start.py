@@ -20,15 +20,17 @@ import msgspec
 
 from ..instance.launch import spawn_detached, watchdog_command
 from ..instance.paths import Instance
-from ..instance.process import Identity, is_alive
+from ..instance.process import Identity, ProcessWatch, is_alive
 from ..instance.runtime import read_runtime
 from .duty import Duty, DutyNote, Occupied, read_duty, take_duty
 from .options import StartOptions, parse_options
 from .settings import Settings, SettingsError, read_settings, settings_path, write_settings
-from .watchdog import Watchdog
+from .watchdog import GIVE_WAY, Watchdog
 
 DETACH_LIMIT = 30.0
 """Seconds that ``--detach`` waits for a manager."""
+HAND_OVERS = 3
+"""Stand-ins that are asked to give way: the manager may start another one in between."""
 ADOPT_PATIENCE = 3.0
 """Seconds that a watchdog started by a manager waits for the duty."""
 
@@ -56,7 +58,7 @@ def watch(instance: Instance, options: StartOptions) -> int:
     """Be the watchdog until its end; returns the exit status."""
     report = _reporter(options.report_fd)
     try:
-        duty = take_duty(instance, patience=ADOPT_PATIENCE if options.adopt else 0.0)
+        duty = _stand_in(instance) if options.adopt else _on_users_wish(instance)
     except Occupied as occupied:
         report(StartReport(occupied=True, text=describe_owner(instance, occupied.note)))
         return 0 if options.adopt else 1
@@ -70,6 +72,28 @@ def watch(instance: Instance, options: StartOptions) -> int:
         return 1
     finally:
         duty.release()
+
+
+def _stand_in(instance: Instance) -> Duty:
+    return take_duty(instance, patience=ADOPT_PATIENCE, stand_in=True)
+
+
+def _on_users_wish(instance: Instance) -> Duty:
+    """Take the duty; a stand-in that a manager has started gives way."""
+    for _ in range(HAND_OVERS):
+        try:
+            return take_duty(instance)
+        except Occupied as occupied:
+            note = occupied.note
+            if note is None or not note.stand_in:
+                raise
+            watch = ProcessWatch(note.watchdog.pid)
+            if is_alive(note.watchdog):
+                watch.send_signal(GIVE_WAY)
+            watch.close()
+        with contextlib.suppress(Occupied):
+            return take_duty(instance, patience=ADOPT_PATIENCE)
+    return take_duty(instance)
 
 
 def _on_duty(

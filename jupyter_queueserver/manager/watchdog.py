@@ -35,6 +35,8 @@ LOOK_INTERVAL = 0.2
 START_FACTOR = 6.0
 """How many times the silence limit the first heartbeat may take: imports from a cold disk are slow."""
 
+#: Signal by which a user's start asks a stand-in to give way; the manager is not touched.
+GIVE_WAY = signal.SIGUSR1
 _ENDERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -132,6 +134,7 @@ class Watchdog:
         self._wakeup_end.setblocking(False)
         before_fd = signal.set_wakeup_fd(self._wakeup_end.fileno(), warn_on_full_buffer=False)
         before = {signal.SIGCHLD: signal.signal(signal.SIGCHLD, lambda number, frame: None)}
+        before[GIVE_WAY] = signal.signal(GIVE_WAY, self._note_signal)
         for number in _ENDERS:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs of a shell mean it
                 before[number] = signal.signal(number, self._note_signal)
@@ -208,7 +211,11 @@ class Watchdog:
             number = self._signals.pop(0)
             if self._result is not None:
                 return
-            if self._manager is None or self._manager.is_dead():
+            if number == GIVE_WAY:
+                if self._duty.note.stand_in:
+                    self._say("Another start-re-manager takes over the watch.")
+                    self._result = 0
+            elif self._manager is None or self._manager.is_dead():
                 self._say("Ended; no manager is running.")
                 self._result = 0
             elif self._asked_at is not None:
@@ -222,8 +229,8 @@ class Watchdog:
         """End this watch only; the manager will see to another watchdog by itself."""
         directory = self._settings.data_dir
         self._say(
-            f"{reason} To come back: `start-re-manager --data-dir {directory}` or `jupyter queueserver`;"
-            " to stop it all: `qserver manager stop safe off`."
+            f"{reason} To come back: `start-re-manager --data-dir {directory}` or `jupyter queueserver --data-dir {directory}`;"
+            f" to stop it all: `qserver --data-dir {directory} manager stop safe off`."
         )
         self._result = 0
 

@@ -193,8 +193,28 @@ def test_busy_manager_stays_when_the_watchdog_is_asked_to_end(stage) -> None:
     assert status == 0
     assert "Not everything ends: plan 'count' (uid 1) is running; manager and worker stay." in out
     assert f"start-re-manager --data-dir {stage.instance.data_dir}" in out
-    assert "qserver manager stop safe off" in out
+    assert f"qserver --data-dir {stage.instance.data_dir} manager stop safe off" in out
     assert stage.expect("watchdog", other_than=watchdog.pid)["pid"] == manager
+
+
+def test_the_stand_in_of_a_busy_manager_gives_way_to_a_users_start(stage) -> None:
+    stage.script(busy=True)
+    first = stage.start()
+    manager = stage.expect("ready")["pid"]
+    first.send_signal(signal.SIGTERM)
+    stage.finish(first)
+    stand_in = stage.expect("watchdog", other_than=first.pid)
+    assert stand_in["pid"] == manager
+    second = stage.start()
+    while stage.expect("watchdog", other_than=stand_in["other"])["other"] != second.pid:
+        pass  # another stand-in may have been quicker once
+    assert stage.wait_dead(stand_in["other"])
+    third = stage.start()
+    status, _, err = stage.finish(third)
+    assert status == 1
+    assert f"process {second.pid}" in err
+    os.kill(manager, signal.SIGKILL)
+    assert stage.expect("ready")["pid"] != manager
 
 
 def test_user_adopts_a_manager_without_watchdog(stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from harness import BROKEN_STARTUP, Held, Server, freeze, is_process, kill, until, wait_dead
+from msgspec.structs import replace
 
 from jupyter_queueserver.core.changes import ModeSet, apply
 from jupyter_queueserver.core.state import QueueMode
 from jupyter_queueserver.documents.reader import JournalReader
-from jupyter_queueserver.instance import identity_of
+from jupyter_queueserver.instance import Instance, identity_of
+from jupyter_queueserver.link.environment import StartupSource, new_record, write_environment
+from jupyter_queueserver.manager.adoption import Gone, find_worker
 from jupyter_queueserver.storage import Owner, open_store
 
 MakeHeld = Callable[[str], Held]
@@ -187,6 +191,23 @@ def test_destroying_a_worker_that_does_not_answer(server: Server, held: MakeHeld
     (item,) = server.history()
     assert (item["item_uid"], item["result"]["ending"]) == (plan.uid, "interrupted")
     assert len(server.queue()) == 1
+
+
+def test_worker_that_was_never_launched(tmp_path: Path) -> None:
+    """Its manager died between writing environment.json and starting the process: after a while that counts as dead."""
+    instance = Instance(tmp_path)
+    record = new_record(instance, StartupSource(kind="dir", value=str(tmp_path)))
+    Path(record.directory).mkdir(parents=True)
+    asked: list[bool] = []
+    write_environment(instance, replace(record, created=time.time() - 60.0))
+    found = asyncio.run(find_worker(instance, 1, lambda: bool(asked.append(True))))
+    assert isinstance(found, Gone)
+    assert found.record.environment_id == record.environment_id
+    assert asked == []
+    write_environment(instance, record)  # just now: it may still come, unless nobody wants it
+    found = asyncio.run(find_worker(instance, 1, lambda: bool(asked.append(True))))
+    assert isinstance(found, Gone)
+    assert asked == [True]
 
 
 def wait_closed(server: Server) -> None:
