@@ -56,7 +56,7 @@ test-all: lint
 	$(RUN) pytest
 
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --write
 
 clean:
 	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -19,11 +19,13 @@ _HEAD = ("what", "reach", "ours", "reached", "min / median / p90", "baseline in 
 
 _NOTES = (
     "",
-    "- `queue_item_add`: addition, raw commit and status follow each other in turns, at three sizes of the queue. So each finds cold caches,"
-    " and the status takes longer here than in its own row, where requests follow each other at once.",
-    "- Start: the old manager is forked from a watchdog that has imported everything, so that only the second line compares alike.",
+    "- `queue_item_add`: addition, raw commit and status follow each other in turns, at three sizes of the queue. So a status"
+    " comes after a write and takes longer than in its own row, where one follows the other at once; with the figure of that row"
+    " as the unit the ratio would be larger.",
+    "- Start: the old manager is forked from a watchdog that has imported everything; only the second line compares alike.",
     "- PSS shares the pages of the interpreter among all Python processes of the machine; RSS counts them in full.",
-    "- The runs use a startup folder of their own (`benchmarks/startup`) and no Databroker, except for the idle row (default settings).",
+    "- The runs use a startup folder of their own (`benchmarks/startup`) and no Databroker, except for the idle row"
+    " (default settings).",
     "",
 )
 

@@ -20,16 +20,12 @@ class Program(NamedTuple):
 
 
 PROGRAMS: dict[str, Program] = {
-    "start-re-manager": Program(
-        "jupyter_queueserver.manager.start:main", "start the queue manager and watch over it"
-    ),
+    "start-re-manager": Program("jupyter_queueserver.manager.start:main", "start the queue manager and watch over it"),
     "qserver": Program("jupyter_queueserver.cli:main", "talk to a running manager"),
     "environments": Program(
         "jupyter_queueserver.link.environments:main", "show the worker of an instance, or end an unattended one"
     ),
-    "server": Program(
-        "jupyter_queueserver.gateway.launch:main", "start a Jupyter server with the queue server"
-    ),
+    "server": Program("jupyter_queueserver.gateway.launch:main", "start a Jupyter server with the queue server"),
 }
 
 

@@ -241,9 +241,7 @@ def test_options_may_stand_anywhere(recorder: Recorder, arguments: list[str]) ->
 
 
 @pytest.mark.parametrize("option", ["-a", "--zmq-control-addr", "--address"])
-def test_an_address_option_beats_the_variable(
-    recorder: Recorder, option: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_option_beats_the_variable(recorder: Recorder, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QSERVER_ZMQ_CONTROL_ADDRESS", "ipc:///nowhere")
     assert cli.main(["ping", option, recorder.address]) == 0
     assert len(recorder.asked) == 1

@@ -32,9 +32,7 @@ def parse_request(request: Any) -> Call:
     if isinstance(request, str):
         raise MalformedRequest(f"Failed to decode the request: {_shortened(request)} is a text, not an object")
     if not isinstance(request, dict):
-        raise MalformedRequest(
-            f"Incorrect request type: {type(request).__name__}. Dictionary is expected"
-        )
+        raise MalformedRequest(f"Incorrect request type: {type(request).__name__}. Dictionary is expected")
     if "method" not in request:
         raise MalformedRequest(f"Invalid request format: method is not specified: {_shortened(request)}")
     surplus = [key for key in request if key not in _ENVELOPE]

@@ -16,8 +16,7 @@ _RUN_OPTIONS = ("active", "open", "closed")
 
 
 @write(scope=_SCOPE, lock="environment", words="re pause", shape="option", access="execute", waits=True)
-def re_pause(
-    step: Step, *, option: Literal["deferred", "immediate"] = "deferred", lock_key: str | None = None) -> dict[str, Any]:
+def re_pause(step: Step, *, option: Literal["deferred", "immediate"] = "deferred", lock_key: str | None = None) -> dict[str, Any]:
     """Ask the RunEngine to pause the running plan.
 
     Parameters
@@ -91,9 +90,7 @@ def re_halt(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     shape="option",
     reply={"run_list": Key(RUNS, []), "run_list_uid": Key(UID, "")},
 )
-def re_runs(
-    state: State, context: Context, *, option: Literal["active", "open", "closed"] = "active"
-) -> dict[str, Any]:
+def re_runs(state: State, context: Context, *, option: Literal["active", "open", "closed"] = "active") -> dict[str, Any]:
     """Return the runs of the running plan.
 
     Parameters

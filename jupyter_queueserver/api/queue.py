@@ -204,9 +204,7 @@ def _batch_refused(step: Step, failed: int, items: list, shown: Any, results: li
     shape="address",
     reply={"item": Key(ITEM, {}, "the item")},
 )
-def queue_item_get(
-    state: State, context: Context, *, pos: int | str | None = None, uid: str | None = None
-) -> dict[str, Any]:
+def queue_item_get(state: State, context: Context, *, pos: int | str | None = None, uid: str | None = None) -> dict[str, Any]:
     """Return one queued item.
 
     Parameters

@@ -16,8 +16,7 @@ _LISTS = ("plans_allowed", "plans_existing", "devices_allowed", "devices_existin
 def abbreviated(reply: dict[str, Any]) -> dict[str, Any]:
     """Return the reply with the descriptions of plans and devices left out."""
     return {
-        key: dict.fromkeys(value, "{...}") if key in _LISTS and isinstance(value, dict) else value
-        for key, value in reply.items()
+        key: dict.fromkeys(value, "{...}") if key in _LISTS and isinstance(value, dict) else value for key, value in reply.items()
     }
 
 

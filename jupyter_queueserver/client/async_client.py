@@ -98,7 +98,11 @@ class AsyncClient(AsyncMethods):
         return envelope.decode(await self._exchange(target, method, filled, self.timeout), encoding, target)
 
     async def call_raw(
-        self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None  # noqa: ASYNC109 - a wire setting
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - a wire setting
     ) -> bytes:
         """Call a method with exactly these parameters and return the undecoded reply.
 

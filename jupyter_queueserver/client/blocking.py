@@ -73,9 +73,7 @@ class Client(BlockingMethods):
         encoding = envelope.encoding_for(target, self._encoding)
         return envelope.decode(self._exchange(target, method, filled, self.timeout), encoding, target)
 
-    def call_raw(
-        self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
-    ) -> bytes:
+    def call_raw(self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> bytes:
         """Call a method with exactly these parameters and return the undecoded reply; see `AsyncClient.call_raw`."""
         return self._exchange(self.target, method, params or {}, self.timeout if timeout is None else timeout)
 
@@ -92,9 +90,7 @@ class Client(BlockingMethods):
         """`call`, but raise `RequestFailed` when the manager refuses."""
         return envelope.checked(self.call(method, **params))
 
-    def subscribe(
-        self, topics: Sequence[str] = ("state",), console: int | None = None, *, history: int = 200
-    ) -> BlockingEvents:
+    def subscribe(self, topics: Sequence[str] = ("state",), console: int | None = None, *, history: int = 200) -> BlockingEvents:
         """Return the events of the manager, to be iterated over; see `AsyncClient.subscribe`.
 
         The subscription begins with the first event that is asked for.

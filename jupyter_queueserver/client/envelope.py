@@ -76,8 +76,8 @@ def patience(timeout: float, request: bytes) -> float:
 
 def timed_out(method: str, timeout: float, target: Target) -> RequestTimeout:
     """Make the error that says what was tried and what to do."""
-    encryption = "" if target.public_key or target.control.startswith("ipc:") else (
-        f" If the server encrypts, set {PUBLIC_KEY_VARIABLE}."
+    encryption = (
+        "" if target.public_key or target.control.startswith("ipc:") else (f" If the server encrypts, set {PUBLIC_KEY_VARIABLE}.")
     )
     return RequestTimeout(
         f"timeout occurred: no answer to '{method}' from {target.control} ({target.origin}) within {timeout:.3g} s."

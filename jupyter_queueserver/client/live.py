@@ -43,9 +43,7 @@ class LiveMirror:
         Whether the manager is heard.
     """
 
-    def __init__(
-        self, stream: EventStream, ask_status: Callable[[], Awaitable[dict[str, Any]]], timeout: float
-    ) -> None:
+    def __init__(self, stream: EventStream, ask_status: Callable[[], Awaitable[dict[str, Any]]], timeout: float) -> None:
         self._stream = stream
         self._ask_status = ask_status
         self._timeout = timeout
@@ -92,7 +90,9 @@ class LiveMirror:
         await self._stream.aclose()
 
     async def wait_for(
-        self, predicate: Callable[[LiveMirror], Any], timeout: float | None = None  # noqa: ASYNC109 - part of the promise
+        self,
+        predicate: Callable[[LiveMirror], Any],
+        timeout: float | None = None,  # noqa: ASYNC109 - part of the promise
     ) -> None:
         """Return as soon as ``predicate(mirror)`` is true.
 

@@ -45,9 +45,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     is_private: bool = False
 
 
-def find_target(
-    address: str | None = None, *, instance: Instance | None = None, public_key: str | None = None
-) -> Target:
+def find_target(address: str | None = None, *, instance: Instance | None = None, public_key: str | None = None) -> Target:
     """Find the manager.
 
     Parameters
@@ -67,9 +65,7 @@ def find_target(
     """
     key = public_key or os.environ.get(PUBLIC_KEY_VARIABLE) or None
     if key is not None and not _KEY.fullmatch(key):
-        raise SettingsError(
-            f"The public key must be Z85 text of 40 characters (argument or {PUBLIC_KEY_VARIABLE})."
-        )
+        raise SettingsError(f"The public key must be Z85 text of 40 characters (argument or {PUBLIC_KEY_VARIABLE}).")
     place = instance or find_instance()
     runtime = _usable_runtime(place)
     origin = "given"
@@ -93,9 +89,7 @@ def find_target(
             origin=f"private address of {instance.data_dir}",
             is_private=True,
         )
-    return Target(
-        control=DEFAULT_ADDRESS, events=None, public_key=key, origin=f"the default; {place.runtime_file} names none"
-    )
+    return Target(control=DEFAULT_ADDRESS, events=None, public_key=key, origin=f"the default; {place.runtime_file} names none")
 
 
 def _given(address: str, origin: str, key: str | None, runtime: Runtime | None) -> Target:

@@ -195,9 +195,7 @@ def plan_signature(description: Mapping[str, Any]) -> inspect.Signature:
     return inspect.Signature([_signature_parameter(p) for p in description.get("parameters", ())])
 
 
-def loosely_bound(
-    signature: inspect.Signature, args: Any, kwargs: Any
-) -> tuple[dict[str, Any], list[ItemInvalid]]:
+def loosely_bound(signature: inspect.Signature, args: Any, kwargs: Any) -> tuple[dict[str, Any], list[ItemInvalid]]:
     """Bind what can be bound although the arguments do not fit, so that all faults can be told at once.
 
     Returns
@@ -296,9 +294,7 @@ def _extra_refusals(item: Mapping[str, Any]) -> Iterator[ItemInvalid]:
         meta = item["meta"]
         parts = meta if isinstance(meta, (list, tuple)) else [meta]
         if not all(isinstance(part, Mapping) for part in parts):
-            yield ItemInvalid(
-                "Plan parameter 'meta' must be a dictionary or a list of dictionaries", path="item.meta"
-            )
+            yield ItemInvalid("Plan parameter 'meta' must be a dictionary or a list of dictionaries", path="item.meta")
     if "properties" in item and not isinstance(item["properties"], Mapping):
         yield ItemInvalid("Plan parameter 'properties' must be a dictionary", path="item.properties")
 

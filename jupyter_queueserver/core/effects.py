@@ -58,12 +58,5 @@ class KillManager(Effect, frozen=True, kw_only=True):
 
 
 AnyEffect = (
-    OpenEnvironment
-    | CloseEnvironment
-    | DestroyEnvironment
-    | StartItem
-    | PauseEngine
-    | ContinueEngine
-    | StopManager
-    | KillManager
+    OpenEnvironment | CloseEnvironment | DestroyEnvironment | StartItem | PauseEngine | ContinueEngine | StopManager | KillManager
 )

@@ -30,9 +30,7 @@ class QueueServerError(Exception):
     #: put before the text in place of the method's own prefix; None: the method's own
     prefix: str | None = None
 
-    def __init__(
-        self, msg: str, *, code: str | None = None, hint: str | None = None, path: str = "", **data: Any
-    ) -> None:
+    def __init__(self, msg: str, *, code: str | None = None, hint: str | None = None, path: str = "", **data: Any) -> None:
         super().__init__(msg)
         self.msg = msg
         self.code = code or type(self).code

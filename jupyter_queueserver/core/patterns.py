@@ -198,7 +198,6 @@ def _part(text: str, pattern: str) -> Part:
         regex = re.compile(expression)
     except (re.error, RecursionError, OverflowError) as error:
         raise PatternInvalid(
-            f"Pattern {pattern!r}: {expression!r} is not a regular expression ({error}); "
-            f"note that a colon always separates parts"
+            f"Pattern {pattern!r}: {expression!r} is not a regular expression ({error}); note that a colon always separates parts"
         ) from error
     return Part(regex, include=marker != "-", full=marker == "?")

@@ -39,9 +39,7 @@ DEFAULT_PERMISSIONS: Final[Mapping[str, Any]] = {
     }
 }
 
-_KEYS = tuple(
-    f"{verb}_{what}" for what in ("plans", "devices", "functions") for verb in ("allowed", "forbidden")
-)
+_KEYS = tuple(f"{verb}_{what}" for what in ("plans", "devices", "functions") for verb in ("allowed", "forbidden"))
 
 P = TypeVar("P", DevicePattern, NamePattern)
 
@@ -154,11 +152,7 @@ class Permissions:
         devices = None
         if existing_devices is not None:
             devices = usable_device_names(self.allowed_devices(existing_devices, group))
-        return {
-            name: _reduced_plan(plan, names, devices)
-            for name, plan in existing_plans.items()
-            if name in names
-        }
+        return {name: _reduced_plan(plan, names, devices) for name, plan in existing_plans.items() if name in names}
 
     def allowed_lists(
         self, existing_plans: Mapping[str, Any], existing_devices: Mapping[str, Any], group: str
@@ -206,9 +200,7 @@ def _check_group(name: Any, rules: Any) -> None:
         raise PermissionsInvalid(f"Rules of user group '{name}' must be an object", path=path)
     for key, entries in rules.items():
         if key not in _KEYS:
-            raise PermissionsInvalid(
-                f"Unknown key {key!r} in user group '{name}'; allowed keys: {', '.join(_KEYS)}", path=path
-            )
+            raise PermissionsInvalid(f"Unknown key {key!r} in user group '{name}'; allowed keys: {', '.join(_KEYS)}", path=path)
         if not isinstance(entries, (list, tuple)):
             raise PermissionsInvalid(f"'{key}' of user group '{name}' must be a list", path=f"{path}.{key}")
 
@@ -284,17 +276,12 @@ def _reduced_plan(plan: Mapping[str, Any], plans: set[str], devices: set[str] | 
     return {**plan, "parameters": parameters}
 
 
-def _reduced_parameter(
-    parameter: Mapping[str, Any], known: Mapping[str, set[str] | None]
-) -> Mapping[str, Any]:
+def _reduced_parameter(parameter: Mapping[str, Any], known: Mapping[str, set[str] | None]) -> Mapping[str, Any]:
     annotation = parameter.get("annotation")
     if not annotation or not any(annotation.get(key) for key in known):
         return parameter
     reduced = dict(annotation)
     for key, names in known.items():
         if names is not None and key in reduced:
-            reduced[key] = {
-                type_name: [name for name in listed if name in names]
-                for type_name, listed in reduced[key].items()
-            }
+            reduced[key] = {type_name: [name for name in listed if name in names] for type_name, listed in reduced[key].items()}
     return {**parameter, "annotation": reduced}

@@ -125,9 +125,7 @@ class ItemSequence:
     def replace(self, uid: str, item: Item) -> ItemSequence:
         """Return a sequence with another item in that uid's place; raises ``KeyError``."""
         place = self._chunk_of(uid)
-        chunk = dict(
-            (item.item_uid, item) if key == uid else (key, old) for key, old in self._chunks[place].items()
-        )
+        chunk = dict((item.item_uid, item) if key == uid else (key, old) for key, old in self._chunks[place].items())
         return self._of((*self._chunks[:place], chunk, *self._chunks[place + 1 :]), self._size)
 
     def without_oldest(self, count: int) -> ItemSequence:

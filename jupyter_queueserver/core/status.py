@@ -42,9 +42,7 @@ def part_uid(epoch: str, part: str, version: int) -> str:
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
 
 
-def status(
-    state: State, *, epoch: str, time_text: str, version: str, kernel: Literal["shown", "hidden"]
-) -> dict[str, Any]:
+def status(state: State, *, epoch: str, time_text: str, version: str, kernel: Literal["shown", "hidden"]) -> dict[str, Any]:
     """The status dictionary.
 
     Parameters

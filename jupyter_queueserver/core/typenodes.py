@@ -73,9 +73,7 @@ class Scalar(TypeNode):
         OverflowError.
     """
 
-    def __init__(
-        self, text: str, test: Callable[[Any], bool], read: Callable[[Any], Any] | None = None
-    ) -> None:
+    def __init__(self, text: str, test: Callable[[Any], bool], read: Callable[[Any], Any] | None = None) -> None:
         self.text = text
         # an instance attribute spares one call for each element of a long list
         self.accepts = test  # pyright: ignore[reportAttributeAccessIssue]

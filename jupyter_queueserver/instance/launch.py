@@ -53,9 +53,7 @@ def watchdog_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "jupyter_queueserver", "start-re-manager", *arguments]
 
 
-def ensure_manager(
-    instance: Instance, arguments: Sequence[str] = (), timeout: float = 20.0, *, force: bool = False
-) -> Runtime:
+def ensure_manager(instance: Instance, arguments: Sequence[str] = (), timeout: float = 20.0, *, force: bool = False) -> Runtime:
     """Return how to reach the manager of an instance; one is started in the background if none runs.  Blocks.
 
     Parameters
@@ -87,9 +85,7 @@ def ensure_manager(
 
 def _start(command: Sequence[str], timeout: float, logs: Path) -> Runtime:
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise LaunchError(f"The manager was not ready after {timeout:g} s; see {logs}/manager.log.") from error
     except OSError as error:

@@ -33,9 +33,7 @@ def check_address(address: str, option: str, may_be_remote: bool) -> str:
         return address
     match = _TCP.fullmatch(address)
     if match is None or (match["port"] != "*" and int(match["port"]) > 65535):
-        raise SettingsError(
-            f"{option} {address!r} is no address such as tcp://127.0.0.1:60615 or ipc:///path (or --private)."
-        )
+        raise SettingsError(f"{option} {address!r} is no address such as tcp://127.0.0.1:60615 or ipc:///path (or --private).")
     if match["host"] == "localhost":
         return f"tcp://127.0.0.1:{match['port']}"
     if not may_be_remote and not _is_loopback(match["host"]):

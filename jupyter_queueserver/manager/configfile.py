@@ -24,9 +24,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     for file in _files(Path(path).expanduser()):
         for section, entries in _sections(file).items():
             if section in seen:
-                raise SettingsError(
-                    f"Section '{section}' stands in both {seen[section]} and {file}; one is allowed."
-                )
+                raise SettingsError(f"Section '{section}' stands in both {seen[section]} and {file}; one is allowed.")
             seen[section] = file
             for key, value in entries.items():
                 option = _KEYS.get(f"{section}/{key}")
@@ -41,11 +39,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise SettingsError(f"The configuration {path} does not exist.")
-    return sorted(
-        file
-        for file in path.iterdir()
-        if file.is_file() and not file.name.startswith(".") and file.suffix != ".py"
-    )
+    return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".") and file.suffix != ".py")
 
 
 def _sections(file: Path) -> dict[str, dict[str, Any]]:

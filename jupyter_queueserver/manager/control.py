@@ -23,9 +23,7 @@ _log = logging.getLogger(__name__)
 CONNECTION_LIMIT = 256 * 1024 * 1024
 #: Requests under way beyond which nothing more is received: who floods the server waits in his own socket.
 _UNDER_WAY = 2000
-_REFUSED_FRAMES = MalformedRequest(
-    "Failed to decode the request: the message has several frames, one is expected"
-)
+_REFUSED_FRAMES = MalformedRequest("Failed to decode the request: the message has several frames, one is expected")
 
 
 class ControlSocket:

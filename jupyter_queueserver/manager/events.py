@@ -160,10 +160,7 @@ class EventStream:
 
     def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
         """Send committed changes; called after `state` has become the present one."""
-        entries = [
-            (first_seq + place, Text(codec.to_json(public(change))), state.time)
-            for place, change in enumerate(changes)
-        ]
+        entries = [(first_seq + place, Text(codec.to_json(public(change))), state.time) for place, change in enumerate(changes)]
         self._changes.extend(entries)
         if any("state" in subscriber.topics for subscriber in self._subscribers.values()):
             self._broadcast("state", self._changes_text(entries))

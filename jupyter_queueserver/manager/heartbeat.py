@@ -173,9 +173,7 @@ class Heartbeat:
         self._pause = min(self._pause * 2, REVIVE_LIMIT)
         command = watchdog_command("--adopt", "--data-dir", str(self._instance.data_dir))
         logger.warning("The watchdog is gone; another one is started.")
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # the data directory was deleted: nothing left to watch over
+        with contextlib.suppress(FileNotFoundError):  # the data directory was deleted: nothing left to watch over
             try:
                 self._children.append(spawn_detached(command, self._instance.logs / "watchdog.log"))
             except OSError as error:

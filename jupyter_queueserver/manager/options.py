@@ -88,9 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="PATH", help="YAML file with options (environment: QSERVER_CONFIG)")
     parser.add_argument("--data-dir", metavar="DIR", help="data directory of the instance")
     parser.add_argument("--private", action="store_true", help="no TCP sockets, only the private Unix socket")
-    parser.add_argument(
-        "--allow-remote", action="store_true", default=None, help="allow TCP beyond loopback without a key"
-    )
+    parser.add_argument("--allow-remote", action="store_true", default=None, help="allow TCP beyond loopback without a key")
     parser.add_argument("--detach", action="store_true", help="go on in the background once the manager is ready")
     sources = parser.add_mutually_exclusive_group()
     for option in OPTIONS:
@@ -98,9 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
             _add(sources if option.is_source else parser, option)
     levels = parser.add_mutually_exclusive_group()
     for word in ("verbose", "quiet", "silent"):
-        levels.add_argument(
-            f"--{word}", dest="log_level", action="store_const", const=word.upper(), help=f"log level {word}"
-        )
+        levels.add_argument(f"--{word}", dest="log_level", action="store_const", const=word.upper(), help=f"log level {word}")
     parser.add_argument("--keep-re", action="store_true", default=None, help="deprecated: it is always kept")
     parser.add_argument("--adopt", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)

@@ -91,9 +91,7 @@ class Relay:
     def _start(self) -> None:
         log = self._instance.logs / "relay.log"
         try:
-            self._child = start_relay(
-                self._instance.data_dir, self._instance.sockets, log, saver=self._settings.saver
-            )
+            self._child = start_relay(self._instance.data_dir, self._instance.sockets, log, saver=self._settings.saver)
         except OSError as err:
             _log.error("The relay could not be started: %s", err)
 

@@ -44,9 +44,7 @@ class Restarts:
         """Note that a manager serves requests."""
         self._worked = True
 
-    def after_exit(
-        self, *, ready_for: float | None, status: int | None, ending: bool, failed: bool
-    ) -> tuple[Next, float]:
+    def after_exit(self, *, ready_for: float | None, status: int | None, ending: bool, failed: bool) -> tuple[Next, float]:
         """Decide.
 
         Parameters

@@ -158,9 +158,7 @@ class Service:
                 private_key=settings.zmq_private_key,
             )
         if settings.zmq_info_addr and settings.zmq_publish_console:
-            self._info = InfoSocket(
-                self._context, settings.zmq_info_addr, self._answerer.status, settings.zmq_encoding
-            )
+            self._info = InfoSocket(self._context, settings.zmq_info_addr, self._answerer.status, settings.zmq_encoding)
 
     def _work(self) -> list[Any]:
         work = [

@@ -96,9 +96,7 @@ def _on_users_wish(instance: Instance) -> Duty:
     return take_duty(instance)
 
 
-def _on_duty(
-    instance: Instance, options: StartOptions, duty: Duty, report: Callable[[StartReport], None]
-) -> int:
+def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Callable[[StartReport], None]) -> int:
     instance.prepare()
     living = _living_manager(instance, duty)
     path = settings_path(instance)

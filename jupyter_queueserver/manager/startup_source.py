@@ -20,18 +20,14 @@ def resolve_startup(values: Mapping[str, Any], environ: Mapping[str, str]) -> di
     kind, startup = _source(values)
     profile = _profile_directory(values, environ)
     if kind == "dir" and profile is not None:
-        raise SettingsError(
-            "A startup directory cannot be combined with an IPython profile or IPython directory."
-        )
+        raise SettingsError("A startup directory cannot be combined with an IPython profile or IPython directory.")
     if kind is None and profile is not None:
         kind, startup = "profile", values.get("startup_profile") or "default"
     elif kind is None:
         kind, startup = "dir", str(shipped_profile())
     base = Path(startup) if kind == "dir" else profile
     shipped = kind == "dir" and base == shipped_profile()
-    permissions = _file(
-        values.get("user_group_permissions"), base, PERMISSIONS_FILE, "--user-group-permissions"
-    )
+    permissions = _file(values.get("user_group_permissions"), base, PERMISSIONS_FILE, "--user-group-permissions")
     plans = None
     if not shipped or values.get("existing_plans_devices"):
         # Nothing is written beside the shipped profile: it may belong to another user.
@@ -57,9 +53,7 @@ def _source(values: Mapping[str, Any]) -> tuple[str | None, str]:
         return "module", value
     path = _absolute(value)
     if not (path.is_dir() if named[0] == "dir" else path.is_file()):
-        raise SettingsError(
-            f"The startup {'directory' if named[0] == 'dir' else 'script'} {path} does not exist."
-        )
+        raise SettingsError(f"The startup {'directory' if named[0] == 'dir' else 'script'} {path} does not exist.")
     return named[0], str(path)
 
 
@@ -86,9 +80,7 @@ def _file(given: str | None, base: Path | None, name: str, option: str) -> str:
     if path.is_dir():
         return str(path / name)
     if path.suffix not in (".yaml", ".yml") or not path.parent.is_dir():
-        raise SettingsError(
-            f"{option} {path}: neither a directory nor a *.yaml file in an existing directory."
-        )
+        raise SettingsError(f"{option} {path}: neither a directory nor a *.yaml file in an existing directory.")
     return str(path)
 
 

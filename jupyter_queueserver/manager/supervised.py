@@ -24,9 +24,7 @@ class Supervised:
         Which process it is.
     """
 
-    def __init__(
-        self, watch: ProcessWatch, identity: Identity, child: subprocess.Popen[bytes] | None
-    ) -> None:
+    def __init__(self, watch: ProcessWatch, identity: Identity, child: subprocess.Popen[bytes] | None) -> None:
         self.identity = identity
         self._watch = watch
         self._child = child
@@ -35,9 +33,7 @@ class Supervised:
     def spawn(cls, settings: Settings) -> Supervised:
         """Start a manager; its output is appended to the manager's log.  Raises ``OSError`` if that is
         impossible."""
-        program = (
-            [settings.manager_program] if settings.manager_program else ["-m", "jupyter_queueserver.manager"]
-        )
+        program = [settings.manager_program] if settings.manager_program else ["-m", "jupyter_queueserver.manager"]
         command = [sys.executable, *program, "--settings", str(settings_path(settings.instance))]
         child = spawn_detached(command, log_path(settings))
         watch = ProcessWatch(child.pid, use_pidfd=settings.use_pidfd)

@@ -9,9 +9,7 @@ from .contract import Store
 from .memory import MemoryStore
 
 
-def open_store(
-    kind: Literal["sqlite", "memory"], path: Path | None = None, lease: Path | None = None
-) -> Store:
+def open_store(kind: Literal["sqlite", "memory"], path: Path | None = None, lease: Path | None = None) -> Store:
     """Return a store; nothing is opened or written before its ``acquire``.
 
     Parameters

@@ -153,17 +153,14 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreBroken(f"The file {path} is an SQLite database, but not one of a queue server.")
     known = migrations()
     if version > len(known):
-        raise SchemaTooNew(
-            f"The store {path} has schema version {version}; this program knows versions up to {len(known)}."
-        )
+        raise SchemaTooNew(f"The store {path} has schema version {version}; this program knows versions up to {len(known)}.")
     path.chmod(0o600)
     journal = "DELETE" if is_on_network(path.parent) else "WAL"  # WAL needs shared memory
     connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
     connection.execute("PRAGMA synchronous = FULL")
     for number, script in known[version:]:
         connection.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {_APPLICATION_ID};\n"
-            f"PRAGMA user_version = {number};\nCOMMIT;"
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {_APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
         )
 
 

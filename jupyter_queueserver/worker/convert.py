@@ -182,9 +182,7 @@ _EVERYTHING = _Rule(all_devices=True, all_plans=True)
 class _Names:
     """The names that may be replaced, and their objects."""
 
-    def __init__(
-        self, ns: Mapping[str, Any], allowed_plans: Mapping[str, Any], allowed_devices: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, ns: Mapping[str, Any], allowed_plans: Mapping[str, Any], allowed_devices: Mapping[str, Any]) -> None:
         self.ns = ns
         self.plans = allowed_plans
         self.devices = allowed_devices
@@ -241,9 +239,7 @@ def _converted(value: Any, names: _Names, rule: _Rule) -> Any:
     return result[0]
 
 
-def _left_over(
-    name: str, value: Any, parameter: Mapping[str, Any], names: _Names
-) -> Iterator[tuple[str, str]]:
+def _left_over(name: str, value: Any, parameter: Mapping[str, Any], names: _Names) -> Iterator[tuple[str, str]]:
     """Find strings that stand where a device must be: unknown, not permitted, or not reachable."""
     node = _device_node(parameter)
     if node is None:
@@ -284,8 +280,5 @@ def _device_fault(parameter: str, name: str, names: _Names) -> tuple[str, str]:
             reason = f"cannot be used: {error}"
     else:
         reason = "is not in the list of allowed devices"
-    hint = (
-        nearest_name(name, usable_device_names(names.devices))
-        or "Read the list of devices (method devices_allowed)."
-    )
+    hint = nearest_name(name, usable_device_names(names.devices)) or "Read the list of devices (method devices_allowed)."
     return f"Parameter '{parameter}': device '{shown}' {reason}", hint

@@ -111,9 +111,7 @@ def _child(device: Any, name: str) -> Any:
     return dict(child_devices(device))[name]  # members of a vector are no attributes
 
 
-def _describe(
-    device: Any, path: str, depth: int, registered: bool, problems: dict[str, str]
-) -> dict[str, Any]:
+def _describe(device: Any, path: str, depth: int, registered: bool, problems: dict[str, str]) -> dict[str, Any]:
     kind = type(device)
     result: dict[str, Any] = {
         "is_readable": isinstance(device, Readable),
@@ -127,8 +125,7 @@ def _describe(
     deeper = 0 if depth == 0 else depth - 1
     try:
         components = {
-            name: _describe(child, f"{path}.{name}", deeper, registered, problems)
-            for name, child in child_devices(device)
+            name: _describe(child, f"{path}.{name}", deeper, registered, problems) for name, child in child_devices(device)
         }
     except Exception as error:  # boundary: components connect when touched and may raise anything
         log.debug("Components of %r could not be listed", path, exc_info=True)

@@ -216,9 +216,7 @@ class _PlanReader:
             strange = [type_name for type_name in lists if type_name not in words]
             if strange:
                 raise PlanInvalid(f"parameter '{name}': types {strange} do not occur in annotation {text!r}")
-            result[key] = {
-                type_name: self._expanded(key, listed, name) for type_name, listed in lists.items()
-            }
+            result[key] = {type_name: self._expanded(key, listed, name) for type_name, listed in lists.items()}
         return result
 
     def _expanded(self, key: str, entries: list[str], parameter: str) -> list[str]:
@@ -250,9 +248,7 @@ def _default(parameter: inspect.Parameter, extra: Mapping[str, Any]) -> dict[str
     given = extra.get("default")
     if given is not None:
         if not has_default:
-            raise PlanInvalid(
-                f"parameter '{parameter.name}': the decorator gives a default, but the function has none"
-            )
+            raise PlanInvalid(f"parameter '{parameter.name}': the decorator gives a default, but the function has none")
         return {"default": _literal_text(parameter.name, given), "default_defined_in_decorator": True}
     return {"default": _literal_text(parameter.name, parameter.default)} if has_default else {}
 

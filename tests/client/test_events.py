@@ -125,9 +125,7 @@ async def _slow(manager: Any, place: Any) -> None:
         assert numbers == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_slow_consumer_that_was_forgotten_misses_nothing(
-    manager: Any, place: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_consumer_that_was_forgotten_misses_nothing(manager: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "KEEP_ALIVE", 0.05)
     asyncio.run(_slow(manager, place))
 

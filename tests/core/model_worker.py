@@ -129,9 +129,7 @@ class ModelWorker:
             self._engine_is("idle")
         runs, self._runs, self._running, self._accepted = self._runs, [], None, None
         self._pause_wanted = False
-        self.say(
-            ItemEnded(time=5.0, item_uid=uid, ending=ending, run_uids=tuple(runs), scan_ids=(None,) * len(runs), msg=ending)
-        )
+        self.say(ItemEnded(time=5.0, item_uid=uid, ending=ending, run_uids=tuple(runs), scan_ids=(None,) * len(runs), msg=ending))
 
     def close(self) -> bool:
         """End in order; False: refused."""

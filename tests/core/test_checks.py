@@ -27,9 +27,7 @@ def with_enum(text, **extra):
 
 
 def checker(*parameters):
-    return compile_plan_checker(
-        {"name": "p", "properties": {"is_generator": True}, "parameters": list(parameters)}
-    )
+    return compile_plan_checker({"name": "p", "properties": {"is_generator": True}, "parameters": list(parameters)})
 
 
 def refusal(check, item):
@@ -341,9 +339,7 @@ def nested(depth: int, wrap: type = list) -> Any:
     return value
 
 
-@pytest.mark.parametrize(
-    "text", [None, "typing.Any", "int", "list[int]", "dict[str, list[int]]", "set", "E", "int | E"]
-)
+@pytest.mark.parametrize("text", [None, "typing.Any", "int", "list[int]", "dict[str, list[int]]", "set", "E", "int | E"])
 @pytest.mark.parametrize(
     "value",
     [
@@ -400,9 +396,7 @@ def test_a_value_is_accepted_or_has_a_fault_that_is_really_there(text, value):
 
 strict_types = st.recursive(
     st.sampled_from([int, str, type(None)]),
-    lambda inner: (
-        inner.map(lambda t: list[t]) | inner.map(lambda t: dict[str, t]) | inner.map(lambda t: t | None)
-    ),
+    lambda inner: inner.map(lambda t: list[t]) | inner.map(lambda t: dict[str, t]) | inner.map(lambda t: t | None),
     max_leaves=3,
 )
 

@@ -24,9 +24,7 @@ def test_program_gets_its_arguments_and_returns_its_status(capsys: pytest.Captur
     assert run_program(Program("builtins:len", "counts"), ["a", "b"]) == 2
 
 
-def test_windows_is_refused_with_a_sentence(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_is_refused_with_a_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     assert main(["start-re-manager"]) == 1
     assert "Windows" in capsys.readouterr().err

@@ -16,9 +16,7 @@ from jupyter_queueserver.instance import (
 )
 from jupyter_queueserver.instance.launch import LOG_LIMIT, open_log
 
-RUNTIME = Runtime(
-    epoch="e", manager=identity_of(), control_address="c", events_address="e", version="1", started=1.0
-)
+RUNTIME = Runtime(epoch="e", manager=identity_of(), control_address="c", events_address="e", version="1", started=1.0)
 
 
 def test_round_trip(tmp_path: Path) -> None:

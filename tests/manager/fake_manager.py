@@ -42,9 +42,7 @@ class Event(msgspec.Struct, kw_only=True):
 
 def witness(kind: str, other: int = 0) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.sendto(
-            msgspec.json.encode(Event(kind=kind, pid=os.getpid(), other=other)), os.environ["FAKE_WITNESS"]
-        )
+        sender.sendto(msgspec.json.encode(Event(kind=kind, pid=os.getpid(), other=other)), os.environ["FAKE_WITNESS"])
 
 
 async def serve(settings_file: str) -> int:
@@ -58,9 +56,7 @@ async def serve(settings_file: str) -> int:
         witness("watchdog", watchdog.pid)
         watchdog_seen.set()
 
-    heart = Heartbeat(
-        instance, interval=0.1, revive=script.revive, use_pidfd=settings.use_pidfd, on_watchdog=welcome
-    )
+    heart = Heartbeat(instance, interval=0.1, revive=script.revive, use_pidfd=settings.use_pidfd, on_watchdog=welcome)
     witness("started")
     print(f"fake manager {os.getpid()} starts", flush=True)
     if script.start == "refuse":
@@ -73,9 +69,7 @@ async def serve(settings_file: str) -> int:
         raise RuntimeError("broken at the start")
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(
-        signal.SIGTERM, lambda: heart.busy("plan 'count' (uid 1) is running") if script.busy else asked.set()
-    )
+    loop.add_signal_handler(signal.SIGTERM, lambda: heart.busy("plan 'count' (uid 1) is running") if script.busy else asked.set())
     beating = asyncio.create_task(heart.run())
     await watchdog_seen.wait()
     runtime = Runtime(

@@ -57,9 +57,7 @@ def test_precedence(tmp_path: Path) -> None:
 
 
 def test_private_means_no_tcp() -> None:
-    found = settings(
-        "--private", QSERVER_ZMQ_CONTROL_ADDRESS_FOR_SERVER="tcp://*:1", QSERVER_ZMQ_PRIVATE_KEY=KEY
-    )
+    found = settings("--private", QSERVER_ZMQ_CONTROL_ADDRESS_FOR_SERVER="tcp://*:1", QSERVER_ZMQ_PRIVATE_KEY=KEY)
     assert (found.zmq_control_addr, found.zmq_info_addr, found.zmq_private_key) == (None, None, None)
 
 
@@ -90,9 +88,7 @@ def test_local_addresses(address: str, bound: str) -> None:
     assert settings("--zmq-control-addr", address).zmq_control_addr == bound
 
 
-@pytest.mark.parametrize(
-    "address", ["", "60615", "tcp://127.0.0.1", "tcp://127.0.0.1:70000", "udp://127.0.0.1:5", "ipc://"]
-)
+@pytest.mark.parametrize("address", ["", "60615", "tcp://127.0.0.1", "tcp://127.0.0.1:70000", "udp://127.0.0.1:5", "ipc://"])
 def test_broken_addresses(address: str) -> None:
     with pytest.raises(SettingsError, match="is no address"):
         settings("--zmq-control-addr", address)
@@ -153,9 +149,7 @@ def test_broken_configuration_is_refused(tmp_path: Path, text: str, match: str) 
 def test_configuration_directory_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     (tmp_path / "net.yml").write_text("network: {zmq_private_key: '${MY_KEY}', zmq_publish_console: true}\n")
-    (tmp_path / "op.yml").write_text(
-        "operation: {console_logging_level: QUIET, print_console_output: false}\n"
-    )
+    (tmp_path / "op.yml").write_text("operation: {console_logging_level: QUIET, print_console_output: false}\n")
     (tmp_path / ".hidden").write_text("[")
     found = settings("--config", str(tmp_path))
     assert (found.zmq_private_key, found.zmq_publish_console) == (KEY, True)

@@ -16,9 +16,7 @@ from jupyter_queueserver.core.state import Environment, Execution, Failure, Queu
 from jupyter_queueserver.instance import identity_of
 from jupyter_queueserver.storage import Owner
 
-OTHER_PERMISSIONS = {
-    "user_groups": {"root": {"allowed_plans": [None]}, "primary": {"allowed_plans": ["count"]}}
-}
+OTHER_PERMISSIONS = {"user_groups": {"root": {"allowed_plans": [None]}, "primary": {"allowed_plans": ["count"]}}}
 FAILURE = Failure(time=5.5, msg="It broke: 'ü'", file="00.py", line=3, traceback="Traceback\n  ...")
 FILES = (StartupFile(name="00.py", seconds=0.5, names=("RE",), error="KeyError: 'x'", line=3),)
 RUNS = (

@@ -223,9 +223,7 @@ class SqliteMachine(StoreMachine):
     kind = "sqlite"
 
 
-_SETTINGS = settings(
-    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+_SETTINGS = settings(max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestMemoryRandomly = StoreMachine.TestCase
 TestMemoryRandomly.settings = _SETTINGS
 TestSqliteRandomly = SqliteMachine.TestCase

@@ -281,10 +281,7 @@ def test_no_shared_memory_on_a_network_file_system(tmp_path: Path, monkeypatch: 
 
 def test_network_file_systems_are_found_by_their_mounts() -> None:
     mounts = (
-        "/dev/a / ext4 rw 0 0\n"
-        "server:/x /net/my\\040data nfs4 rw 0 0\n"
-        "tmpfs /net/my\\040data/local tmpfs rw 0 0\n"
-        "broken line\n"
+        "/dev/a / ext4 rw 0 0\nserver:/x /net/my\\040data nfs4 rw 0 0\ntmpfs /net/my\\040data/local tmpfs rw 0 0\nbroken line\n"
     )
     assert not is_on_network(Path("/home/me"), mounts)
     assert is_on_network(Path("/net/my data/queue"), mounts)

@@ -376,9 +376,7 @@ class Server:
     def open(self) -> None:
         """Open the environment and wait for it."""
         self.ok("environment_open")
-        status = self.wait_for(
-            lambda status: status["manager_state"] == "idle", "the environment to open or to fail", 30.0
-        )
+        status = self.wait_for(lambda status: status["manager_state"] == "idle", "the environment to open or to fail", 30.0)
         assert status["worker_environment_exists"], f"the environment did not open: {status['environment_failure']}"
 
     # -- the end -------------------------------------------------------------------------------

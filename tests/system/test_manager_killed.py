@@ -30,9 +30,7 @@ def wait_fate(server: Server, item_uid: str, fate: str) -> None:
 
 def endings(server: Server) -> list[tuple[str, str, str]]:
     """(uid, exit status, ending) of the history."""
-    return [
-        (item["item_uid"], item["result"]["exit_status"], item["result"]["ending"]) for item in server.history()
-    ]
+    return [(item["item_uid"], item["result"]["exit_status"], item["result"]["ending"]) for item in server.history()]
 
 
 def kill_manager(server: Server) -> float:
@@ -61,10 +59,7 @@ def foreign_client(server: Server) -> Iterator[BlockingKernelClient]:
 def blocking_cell(server: Server, directory: Path) -> Iterator[Callable[[], None]]:
     """A cell that holds the worker's kernel until the yielded function is called."""
     begun, go = directory / "cell.begun", directory / "cell.go"
-    code = (
-        f"import os, time\nopen({str(begun)!r}, 'w').close()\n"
-        f"while not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
-    )
+    code = f"import os, time\nopen({str(begun)!r}, 'w').close()\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
     with foreign_client(server) as client:
         client.execute(code)
         until(begun.exists, "the cell to hold the kernel")

@@ -47,9 +47,7 @@ def test_pause_and_resume(server: Server, held: MakeHeld, option: str) -> None:
         ("re_halt", "halted", False, True),
     ],
 )
-def test_end_of_a_paused_plan(
-    server: Server, held: MakeHeld, method: str, ending: str, cleaned: bool, comes_back: bool
-) -> None:
+def test_end_of_a_paused_plan(server: Server, held: MakeHeld, method: str, ending: str, cleaned: bool, comes_back: bool) -> None:
     plan, second = held("plan"), held("second")
     start_paused(server, plan, "immediate")
     server.ok(method)

@@ -114,9 +114,7 @@ def test_unannotated_parameters_convert_every_allowed_name():
     assert bound.kwargs == {"key": det}
 
 
-@pytest.mark.parametrize(
-    "name", ["stage", "stage.y", "stage.z", "secret", "helper", "det.nothing", "_x", "", "a..b"]
-)
+@pytest.mark.parametrize("name", ["stage", "stage.y", "stage.z", "secret", "helper", "det.nothing", "_x", "", "a..b"])
 def test_names_without_permission_stay_text(name):
     assert bind("free", name).args == (name,)
 

@@ -169,9 +169,7 @@ def test_every_plan_of_bluesky_is_described_and_checkable():
         ns.update({key: value for key, value in vars(module).items() if not key.startswith("_")})
     result = describe_namespace(ns, registrations=NOTHING)
     assert [p for p in result.problems if p.severity != "note"] == []
-    assert {"count", "scan", "grid_scan", "rel_scan", "spiral", "fly", "mv", "sleep", "null"} <= set(
-        result.plans
-    )
+    assert {"count", "scan", "grid_scan", "rel_scan", "spiral", "fly", "mv", "sleep", "null"} <= set(result.plans)
     assert len(result.plans) > 80
     unchecked = {name: compile_plan_checker(plan).unchecked for name, plan in result.plans.items()}
     assert {name for name, left in unchecked.items() if left} == {"install_suspender", "remove_suspender"}
@@ -398,9 +396,7 @@ def test_devices_are_classified_and_expanded():
 
 def test_depth_and_registration_of_devices():
     def tree(depth: int, **registered: RegisteredDevice) -> dict[str, Any]:
-        found = describe_namespace(
-            namespace(), device_max_depth=depth, registrations=Registry(devices=registered)
-        )
+        found = describe_namespace(namespace(), device_max_depth=depth, registrations=Registry(devices=registered))
         return found.devices
 
     assert "components" not in tree(1)["table"]

@@ -180,9 +180,7 @@ def paused(step: Step) -> None:
     """The plan is paused."""
     execution = step.state.execution
     if execution.state in ("starting", "running"):
-        step.emit(
-            ExecutionSet(execution=replace(execution, state="paused", pause_pending=False, command=None))
-        )
+        step.emit(ExecutionSet(execution=replace(execution, state="paused", pause_pending=False, command=None)))
 
 
 def engine_changed(step: Step, engine: str | None) -> None:

@@ -165,9 +165,7 @@ def _move_to_index(state: State, source: Item, pos_dest: Any) -> str | None:
     try:
         target = _by_position(state, pos_dest, "move")
     except RequestError as err:
-        raise NotInQueue(
-            f"Destination plan ({pos_dest!r}) was not found: {err.msg}", code=err.code, path="pos_dest"
-        ) from err
+        raise NotInQueue(f"Destination plan ({pos_dest!r}) was not found: {err.msg}", code=err.code, path="pos_dest") from err
     if target.item_uid == source.item_uid:
         return source.item_uid
     if queue.index(target.item_uid) > queue.index(source.item_uid):

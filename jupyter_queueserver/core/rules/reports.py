@@ -59,9 +59,7 @@ def _(report: EnvironmentReady, step: Step) -> None:
     if state.environment.state == "opening":
         step.emit(
             EnvironmentSet(
-                environment=replace(
-                    state.environment, state="open", failure=None, files=report.files, problems=report.problems
-                )
+                environment=replace(state.environment, state="open", failure=None, files=report.files, problems=report.problems)
             )
         )
     engine_changed(step, report.engine)
@@ -84,11 +82,7 @@ def _(report: EnvironmentFailed, step: Step) -> None:
     )
     if environment.state == "opening":
         engine_changed(step, None)
-        step.emit(
-            EnvironmentSet(
-                environment=replace(environment, state="closed", failure=failure, files=report.files)
-            )
-        )
+        step.emit(EnvironmentSet(environment=replace(environment, state="closed", failure=failure, files=report.files)))
         go_idle(step)
 
 
