@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
+# Most tests wait for processes: three at a time keep two cores busy.
+PARALLEL := -n 3 --dist loadscope
 
 .PHONY: help demo serve test test-all lint format generate bench clean
 
@@ -50,10 +52,10 @@ generate: $(VENV)/.test
 	$(RUN) jupyter_queueserver.api.generate
 
 test: lint
-	$(RUN) pytest -m "not long"
+	$(RUN) pytest $(PARALLEL) -m "not long"
 
 test-all: lint
-	$(RUN) pytest
+	$(RUN) pytest $(PARALLEL)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks --write

@@ -22,6 +22,8 @@ class Reporter:
         State of the environment; empty until it first changes.
     ended
         Items that ended, in order.
+    stopped
+        Runs whose stop document was seen.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,9 @@ class Reporter:
         self.ended: list[dict[str, Any]] = []
         self.environment = ""
         self._begin = time.monotonic()
+        self.stopped: set[str] = set()
+        self._known_runs: set[str] = set()
+        self._scan_of: dict[str, Any] = {}
         self._points: dict[str, int | None] = {}
         self._run_of: dict[str, str] = {}
         self._moved = asyncio.Event()
@@ -42,6 +47,7 @@ class Reporter:
         message = json.loads(text)
         if message["kind"] == "document":
             self._document(message["name"], message["doc"])
+            self._moved.set()
         for _, change in message.get("changes", ()):
             self._change(change)
         if "status" in message:
@@ -61,6 +67,11 @@ class Reporter:
                 self.say(f"queued    {describe(item)}")
         elif kind == "running_set" and change.get("item"):
             self.say(f"started   {describe(change['item'])}")
+        elif kind == "runs_set":
+            for run in change["runs"]:
+                if run["uid"] not in self._known_runs:
+                    self._known_runs.add(run["uid"])
+                    self.say(f"run       {run['uid']} (scan {run['scan_id']})")
         elif kind == "history_appended":
             self.ended += change["items"]
             for item in change["items"]:
@@ -77,12 +88,14 @@ class Reporter:
     def _document(self, name: str, doc: dict[str, Any]) -> None:
         if name == "start":
             self._points[doc["uid"]] = doc.get("num_points")
-            self.say(f"run       {doc['uid']} (scan {doc.get('scan_id')})")
+            self._scan_of[doc["uid"]] = doc.get("scan_id")
         elif name == "descriptor":
             self._run_of[doc["uid"]] = doc["run_start"]
         elif name == "event":
-            total = self._points.get(self._run_of.get(doc["descriptor"], ""))
-            self.say(f"          {bar(doc['seq_num'], total)}")
+            run = self._run_of.get(doc["descriptor"], "")
+            self.say(f"scan {self._scan_of.get(run)!s:<4} {bar(doc['seq_num'], self._points.get(run))}")
+        elif name == "stop":
+            self.stopped.add(doc["run_start"])
 
 
 def bar(done: int, total: int | None) -> str:

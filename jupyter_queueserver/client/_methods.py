@@ -557,7 +557,9 @@ class BlockingMethods:
         """Call a method; raise `RequestFailed` when the manager refuses."""
         raise NotImplementedError
 
-    def re_pause(self, option: Literal["deferred", "immediate"] | None = None, *, lock_key: str | None = None) -> dict[str, Any]:
+    def re_pause(
+        self, option: Literal["deferred", "immediate"] | None = None, *, lock_key: str | None = None
+    ) -> dict[str, Any]:
         """Ask the RunEngine to pause the running plan.
 
         Parameters

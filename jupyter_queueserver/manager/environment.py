@@ -12,7 +12,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,6 +43,8 @@ from .adoption import Gone, find_worker
 from .intake import Intake
 from .settings import Settings
 from .writer import Writer
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -167,15 +169,12 @@ class Environment:
         item = effect.item
         while self.link is not None and self._is_running(item):
             try:
-                await self.link.start(item, self._fence, self._allowed(item))
+                await self._told(lambda link: link.start(item, self._fence, self._allowed(item)))
             except WorkerUnreachable as err:
                 _log.warning("Item %s could not be handed over yet: %s", item.item_uid, err.msg)
                 await asyncio.sleep(_RETRY)
                 continue
             except WorkerRefused as err:
-                if err.code == "not_manager":  # the greeting is still on its way
-                    await asyncio.sleep(_RETRY)
-                    continue
                 await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
             return
 
@@ -188,24 +187,26 @@ class Environment:
 
     async def _pause(self, effect: effects.PauseEngine) -> None:
         try:
-            await self._required().pause(effect.deferred, self._fence)
+            await self._told(lambda link: link.pause(effect.deferred, self._fence))
         except (WorkerRefused, ServiceError):
             await self._intake.submit(execution_rules.pause_failed)
             raise
 
     async def _continue(self, effect: effects.ContinueEngine) -> None:
         asked = False
-        while True:
+        while self.link is not None:  # without one the wish stands, and is repeated when the worker is adopted
             try:
-                await self._required().continue_(effect.command, self._fence)
-            except WorkerRefused:
-                if asked:  # the first request was heard after all
-                    return
+                await self._told(lambda link: link.continue_(effect.command, self._fence))
+            except WorkerRefused as err:
+                if err.code in ("not_paused", "command_pending"):  # it was heard before, or somebody else was faster
+                    if asked:
+                        return
+                    raise  # the reports say in which state the plan is
                 await self._intake.submit(execution_rules.continue_failed)
                 raise
             except WorkerUnreachable:
                 asked = True
-                if self.link is None or not self._is_wanted(effect.command):
+                if not self._is_wanted(effect.command):
                     raise
                 await asyncio.sleep(_RETRY)
             else:
@@ -215,10 +216,18 @@ class Environment:
         state = self._writer.state
         return state.engine == "paused" and state.execution.command == command
 
-    def _required(self) -> WorkerLink:
-        if self.link is None:
+    async def _told(self, tell: Callable[[WorkerLink], Coroutine[Any, Any, T]]) -> T:
+        """Tell the worker something; a worker that does not know its manager (any more) is greeted first."""
+        link = self.link
+        if link is None:
             raise WorkerUnreachable("There is no worker.")
-        return self.link
+        try:
+            return await tell(link)
+        except WorkerRefused as err:
+            if err.code != "not_manager":
+                raise
+        await link.hello(self._fence)
+        return await tell(link)
 
     # -- reports -------------------------------------------------------------------------------
 

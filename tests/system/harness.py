@@ -136,6 +136,14 @@ class Events:
                 return message
         return None
 
+    def wait(self, predicate: Callable[[dict[str, Any]], Any], what: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Return the first message to come that fulfils the predicate."""
+        deadline = time.monotonic() + timeout
+        while (message := self.next(deadline)) is not None:
+            if predicate(message):
+                return message
+        raise AssertionError(f"waited {timeout:g} s for: {what}")
+
     def _subscribe(self) -> None:
         want = {
             "topics": ["state", "console", "documents"],

@@ -125,7 +125,8 @@ def test_console_text_reaches_clients(server: Server, held: MakeHeld) -> None:
     plan.wait("begin")
     plan.go()
     server.wait_state("idle")
-    server.wait_for(lambda _: str(plan.trace).replace(".trace", ".go") in server.events.console(), "what the plan prints")
+    words = str(plan.trace.with_suffix(".go"))
+    server.events.wait(lambda _: words in server.events.console(), "what the plan prints")
 
 
 def test_two_clients_at_once(server: Server, tmp_path: Path) -> None:

@@ -40,10 +40,11 @@ def kill_worker(server: Server) -> float:
     """SIGKILL the worker in mid-plan; returns how many seconds later the event stream told it."""
     killed = time.time()
     kill(server.worker)
-    server.wait_for(lambda status: not status["worker_environment_exists"], "the worker's death to be seen")
-    changes = [message for message in server.events.log if message["kind"] == "changes" and message["time"] >= killed]
-    told = [message for message in changes if not message["status"]["worker_environment_exists"]]
-    return told[0]["arrived"] - killed
+
+    def tells(message: dict[str, Any]) -> bool:
+        return message.get("time", 0.0) >= killed and not message.get("status", {}).get("worker_environment_exists", True)
+
+    return server.events.wait(tells, "the worker's death on the event stream")["arrived"] - killed
 
 
 def check_interrupted(server: Server, plan: Held, runs: list[str], reason: str) -> None:
@@ -229,7 +230,10 @@ def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
     assert status["manager_state"] == "idle"
     until(lambda: not server.instance.environment_file.exists(), "the worker to be buried")
     assert server.status()["environment_failure"] == failure
-    told = [message for message in server.events.log if '"10-broken.py"' in json.dumps(message.get("changes", ""))]
-    assert told, "the changes on the event stream do not name the file"
-    assert "ZeroDivisionError" in json.dumps(told[0]["changes"])
+    server.events.wait(
+        lambda _: any("ZeroDivisionError" in json.dumps(told.get("changes", "")) for told in server.events.log),
+        "the failure on the event stream",
+    )
+    told = next(told for told in server.events.log if "ZeroDivisionError" in json.dumps(told.get("changes", "")))
+    assert '"10-broken.py"' in json.dumps(told["changes"])
     server.stop()
