@@ -23,7 +23,7 @@ def environment_open(step: Step, *, lock_key: str | None = None) -> dict[str, An
     return {}
 
 
-@write(scope=_SCOPE, lock="environment", words="environment close", access="execute")
+@write(scope=_SCOPE, lock="environment", words="environment close", access="execute", waits=True)
 def environment_close(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     """End the worker in order.
 

@@ -6,6 +6,7 @@ decided in ``__main__``.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -207,6 +208,8 @@ class Relay:
             log.error("the last state cannot be saved: %s", error)
         self._bell_path.unlink(missing_ok=True)
         self._bell.close()
+        with contextlib.suppress(OSError):  # whoever leaves last takes the folder away
+            self._bell_path.parent.rmdir()
         os.close(self._lock)
 
 

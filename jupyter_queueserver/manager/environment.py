@@ -18,7 +18,7 @@ import msgspec
 
 from ..core import effects
 from ..core.decision import Step
-from ..core.errors import QueueServerError, ServiceError, WorkerRefused
+from ..core.errors import QueueServerError, ServiceError, StateError, WorkerRefused
 from ..core.items import Item
 from ..core.rules import environment as environment_rules
 from ..core.rules import execution as execution_rules
@@ -37,7 +37,7 @@ from ..link.environment import (
 )
 from ..link.errors import WorkerUnreachable
 from ..link.launch import sweep_sockets
-from ..link.messages import Allowed
+from ..link.messages import PROTOCOL, Allowed
 from ..link.worker import WorkerLink
 from .adoption import Gone, find_worker
 from .intake import Intake
@@ -45,6 +45,9 @@ from .settings import Settings
 from .writer import Writer
 
 T = TypeVar("T")
+
+#: Refusals of the worker that say nothing about the item.
+_NOT_ITS_MANAGER = ("older_fence", "not_manager", "wrong_environment")
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +74,8 @@ class Environment:
         Called when there may be new console text.
     on_opened
         Called when a worker was launched or adopted: the relay should run.
+    on_replaced
+        Called when the worker obeys a later manager: this one must end.
     """
 
     def __init__(
@@ -81,12 +86,14 @@ class Environment:
         *,
         on_console: Callable[[], None],
         on_opened: Callable[[], None],
+        on_replaced: Callable[[], None],
     ) -> None:
         self._instance = instance
         self._settings = settings
         self._fence = fence
         self._on_console = on_console
         self._on_opened = on_opened
+        self._on_replaced = on_replaced
         self.link: WorkerLink | None = None
         self._rung = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -148,14 +155,20 @@ class Environment:
         if link is None:
             return
         try:
-            await link.close(self._fence)
-        except WorkerRefused:
+            await self._told(lambda link: link.close(self._fence))
+        except WorkerRefused as err:
             await self._intake.submit(environment_rules.close_failed)
+            if err.code == "kernel_busy":
+                raise StateError("Worker IPython kernel is busy", code=err.code, hint=err.msg) from err
             raise
         except WorkerUnreachable:
             _log.warning("The worker does not answer; it is killed.")
             await link.kill()
-            return
+        else:
+            self._spawn(self._see_off(link))
+
+    async def _see_off(self, link: WorkerLink) -> None:
+        """A worker that has agreed to end is given the time for it."""
         done, _ = await asyncio.wait({link.died}, timeout=_CLOSING)
         if not done:
             _log.warning("The worker has not ended %s s after it was asked to; it is killed.", _CLOSING)
@@ -175,6 +188,8 @@ class Environment:
                 await asyncio.sleep(_RETRY)
                 continue
             except WorkerRefused as err:
+                if err.code in _NOT_ITS_MANAGER:
+                    raise
                 await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
             return
 
@@ -224,6 +239,8 @@ class Environment:
         try:
             return await tell(link)
         except WorkerRefused as err:
+            if err.code == "older_fence":
+                self._on_replaced()
             if err.code != "not_manager":
                 raise
         await link.hello(self._fence)
@@ -318,7 +335,8 @@ class Environment:
         if isinstance(found, WorkerLink):
             self._attach(found)
             await self._bring_reports()
-            await self._intake.submit(worker_adopted)
+            outdated = found.facts is not None and found.facts.protocol < PROTOCOL
+            await self._intake.submit(functools.partial(worker_adopted, outdated=outdated))
             return
         reason = "The worker is gone; it was not recorded any more."
         if isinstance(found, Gone):

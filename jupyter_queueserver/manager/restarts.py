@@ -12,6 +12,8 @@ GOOD_LIFE = 10.0
 """Seconds of readiness after which a manager counts as having worked, so that the next start is immediate."""
 LONGEST_PAUSE = 30.0
 """Longest pause before another start, in seconds."""
+SHORT_PAUSE = 1.0
+"""Longest pause after a manager that had become ready: it works, so somebody or something kills it."""
 FIRST_TRIES = 5
 """Starts that may fail before a manager that never worked is given up."""
 REFUSED = 3
@@ -69,7 +71,8 @@ class Restarts:
             return Next.REFUSED, 0.0
         if ready_for is not None and ready_for > GOOD_LIFE:
             self._failures = 0
-        pause = min(0.25 * 2 ** min(self._failures, 10), LONGEST_PAUSE) if self._failures else 0.0
+        longest = LONGEST_PAUSE if ready_for is None else SHORT_PAUSE
+        pause = min(0.25 * 2 ** min(self._failures, 10), longest) if self._failures else 0.0
         self._failures += 1
         if not self._worked and self._failures >= FIRST_TRIES:
             return Next.GIVE_UP, 0.0

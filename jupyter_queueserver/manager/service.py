@@ -124,7 +124,12 @@ class Service:
     def _build(self, fence: int, state: State) -> None:
         settings, instance = self._settings, self._instance
         self._environment = Environment(
-            instance, settings, fence, on_console=self._look_at_console, on_opened=self._environment_opened
+            instance,
+            settings,
+            fence,
+            on_console=self._look_at_console,
+            on_opened=self._environment_opened,
+            on_replaced=self._fence_lost,
         )
         self._writer = Writer(self._store, state, self, self._act, self._fence_lost)
         self._environment.connect(self._writer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_queueserver.manager.restarts import LONGEST_PAUSE, Next, Restarts
+from jupyter_queueserver.manager.restarts import LONGEST_PAUSE, SHORT_PAUSE, Next, Restarts
 
 CRASH = {"status": 1, "ending": False, "failed": False}
 
@@ -47,5 +47,14 @@ def test_a_good_life_makes_the_next_start_immediate(lives: list[float | None]) -
         verdict, pause = rule.after_exit(ready_for=ready_for, status=-9, ending=False, failed=False)
         assert verdict is Next.RESTART
         good = ready_for is not None and ready_for > 10
-        assert pause == 0.0 if good else before <= pause <= LONGEST_PAUSE
+        longest = LONGEST_PAUSE if ready_for is None else SHORT_PAUSE
+        assert pause == 0.0 if good else min(before, longest) <= pause <= longest
         before = pause
+
+
+def test_a_manager_that_works_is_back_within_a_second_however_often_it_is_killed() -> None:
+    rule = Restarts()
+    rule.is_ready()
+    pauses = [rule.after_exit(ready_for=0.3, **CRASH)[1] for _ in range(50)]
+    assert pauses[:4] == [0.0, 0.5, 1.0, 1.0]
+    assert max(pauses) == 1.0

@@ -121,6 +121,15 @@ def test_killed_with_the_take(server: Server, held: MakeHeld, tmp_path: Path) ->
     check_once(server, plan)
 
 
+def test_closing_while_a_cell_runs_is_refused(server: Server, tmp_path: Path) -> None:
+    with blocking_cell(server, tmp_path) as let_go:
+        error = server.refused("environment_close")
+        assert error["msg"] == "Worker IPython kernel is busy"
+        server.wait_for(lambda status: status["manager_state"] == "idle", "the closing to be taken back")
+        assert server.status()["worker_environment_exists"]
+        let_go()
+
+
 @pytest.mark.parametrize("channel", ["control", "shell"])
 @pytest.mark.parametrize("message", ["shutdown_request", "interrupt_request"])
 def test_foreign_orders_are_refused(server: Server, held: MakeHeld, channel: str, message: str) -> None:
