@@ -196,6 +196,11 @@ class WorkerLink:
         """Reports after number ``n``, read from the disk, whether the worker lives or not."""
         return self._spool.since(n)
 
+    @property
+    def damage(self) -> str | None:
+        """Sentence when `reports_since` met a report that cannot be read, with others behind it; None when all is well."""
+        return self._spool.damage
+
     async def detach(self) -> None:
         """Let go of the worker without touching it."""
         await self._channel.close()

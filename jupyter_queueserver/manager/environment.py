@@ -270,8 +270,11 @@ class Environment:
 
     async def _bring_reports(self) -> None:
         if self.link is not None and self.link.environment_id not in self._ending:
-            await self._intake.apply(self.link.environment_id, self.link.reports_since)
-            await self._acknowledge(self.link)
+            link = self.link
+            await self._intake.apply(link.environment_id, link.reports_since)
+            await self._acknowledge(link)
+            if link.damage is not None and link.damage != self._writer.state.environment.alarm:
+                await self._intake.cannot_be_read(link.damage)
 
     async def _acknowledge(self, link: WorkerLink) -> None:
         applied = self._writer.state.environment.reports_applied

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.decision import Step
 from ..core.errors import ServiceError
-from ..core.reports import WorkerLost
+from ..core.reports import Alarm, WorkerLost
 from ..core.rules import environment as environment_rules
 from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports
 from ..instance import Instance
@@ -74,7 +74,7 @@ class Intake:
 
     async def lost(self, environment_id: str, reason: str) -> None:
         """The worker is gone and all its reports are applied: say so, with the reason."""
-        spool_lost = not self._reports_of(environment_id).is_dir()
+        spool_lost = self._is_lost(environment_id)
         report = WorkerLost(time=time.time(), reason=reason, spool_lost=spool_lost)
 
         def rule(step: Step) -> None:
@@ -82,6 +82,19 @@ class Intake:
                 apply_report(report, step)
 
         await self.submit(rule)
+
+    def _is_lost(self, environment_id: str) -> bool:
+        if not self._reports_of(environment_id).is_dir():
+            return True
+        spool = self._spool(environment_id)
+        spool.since(self._writer.state.environment.reports_applied)
+        return spool.damage is not None
+
+    async def cannot_be_read(self, damage: str) -> None:
+        """What the worker told is damaged: its plan goes on, but nobody will hear how it ends, until it is destroyed."""
+        _log.error("%s Destroy the environment when its plan has ended.", damage)
+        alarm = Alarm(time=time.time(), msg=damage, stop_queue=True)
+        await self.submit(functools.partial(apply_report, alarm))
 
     async def catch_up(self) -> None:
         """Apply what the worker told since the last commit, before anybody is answered; no item starts by that.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,49 @@ def test_worker_killed_in_a_plan(server: Server, held: MakeHeld) -> None:
     server.wait_for(lambda status: status["items_in_history"] == 3, "both items to end")
     assert [item["result"]["ending"] for item in server.history()] == ["interrupted", "completed", "completed"]
     assert second.ran_once
+
+
+def check_fate_unknown(server: Server, plan: Held) -> None:
+    """The item is in the history as unknown and nowhere else."""
+    (item,) = [item for item in server.history() if item["item_uid"] == plan.uid]
+    assert (item["result"]["exit_status"], item["result"]["ending"]) == ("unknown", "lost")
+    assert "lost" in item["result"]["msg"]
+    assert plan.uid not in [item["item_uid"] for item in server.queue()]
+    assert server.status()["manager_state"] == "idle"
+
+
+def test_reports_lost_with_the_worker(server: Server, held: MakeHeld) -> None:
+    """Nobody can know how the plan ended: it is never run again by itself."""
+    plan, second = held("plan"), held("second")
+    server.ok("queue_start")
+    plan.wait("begin")
+    wait_run(server)
+    shutil.rmtree(server.environment.reports)
+    kill_worker(server)
+    check_fate_unknown(server, plan)
+    assert [item["item_uid"] for item in server.queue()] == [second.uid]
+
+
+def test_damaged_report_raises_an_alarm_and_touches_no_plan(server: Server, held: MakeHeld) -> None:
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    wait_run(server)
+    kill(server.watchdog, server.manager)
+    last = max(server.environment.reports.iterdir())
+    lines = last.read_bytes().split(b"\n")
+    lines[-3] = b"x" + lines[-3][1:]
+    last.write_bytes(b"\n".join(lines))
+    plan.go()
+    plan.wait("cleanup")
+    server.start()
+    status = server.wait_for(lambda status: status["environment_alarm"], "the alarm")
+    assert "cannot be read" in status["environment_alarm"]
+    assert plan.ran_once
+    server.ok("environment_destroy")
+    wait_closed(server)
+    check_fate_unknown(server, plan)
+    assert plan.ran_once
 
 
 def stop_documents(server: Server, run_uid: str) -> list[dict[str, Any]]:
