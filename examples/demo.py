@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from demo_report import Reporter, history_table
 from demo_server import DemoError, DemoServer
@@ -45,7 +46,9 @@ def main() -> int:
     server = DemoServer(folder, (options.data_dir or folder / "data").resolve())
     try:
         last_line = asyncio.run(_limited(server, options.output))
-    except (DemoError, TimeoutError, OSError, KeyError, KeyboardInterrupt) as err:
+    except KeyboardInterrupt:
+        _interrupted(server)
+    except (DemoError, TimeoutError, OSError, KeyError) as err:
         server.kill()
         text = f"demo failed: {err or type(err).__name__}\n{server.log_tail()}\nThe files are in {folder}."
         print(text, file=sys.stderr, flush=True)
@@ -56,10 +59,22 @@ def main() -> int:
     return 0
 
 
+def _interrupted(server: DemoServer) -> NoReturn:
+    """End everything at once and leave nothing: a second Ctrl-C, and a thread that waits for data, are not waited for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("\ndemo interrupted", file=sys.stderr, flush=True)
+    left = server.remove()
+    if left:
+        print("something is left: " + "; ".join(left), file=sys.stderr, flush=True)
+    os._exit(130)
+
+
 async def _limited(server: DemoServer, output: Path) -> str:
     try:
         async with asyncio.timeout(TIME_LIMIT):
             return await run(server, output)
+    except asyncio.CancelledError:  # by Ctrl-C; here, because the end of the loop would wait for threads
+        _interrupted(server)
     except TimeoutError as err:
         raise DemoError(f"the demo took longer than {TIME_LIMIT:g} s") from err
 

@@ -32,7 +32,6 @@ class Reporter:
         self.environment = ""
         self._begin = time.monotonic()
         self.stopped: set[str] = set()
-        self._known_runs: set[str] = set()
         self._scan_of: dict[str, Any] = {}
         self._points: dict[str, int | None] = {}
         self._run_of: dict[str, str] = {}
@@ -67,11 +66,9 @@ class Reporter:
                 self.say(f"queued    {describe(item)}")
         elif kind == "running_set" and change.get("item"):
             self.say(f"started   {describe(change['item'])}")
-        elif kind == "runs_set":
-            for run in change["runs"]:
-                if run["uid"] not in self._known_runs:
-                    self._known_runs.add(run["uid"])
-                    self.say(f"run       {run['uid']} (scan {run['scan_id']})")
+        elif kind == "run_added":
+            run = change["run"]
+            self.say(f"run       {run['uid']} (scan {run['scan_id']})")
         elif kind == "history_appended":
             self.ended += change["items"]
             for item in change["items"]:

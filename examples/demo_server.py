@@ -11,10 +11,12 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from jupyter_queueserver.instance import find_instance
+from jupyter_queueserver.instance import find_instance, read_runtime
 
 #: Every process of the demo inherits this variable; so they are found again whoever started them.
 MARK = "JUPYTER_QUEUESERVER_DEMO"
@@ -56,6 +58,7 @@ class DemoServer:
         """Start it and wait for its address; raises `DemoError`."""
         os.environ[MARK] = self._mark
         places = {f"JUPYTER_{name.upper()}_DIR": str(self._folder / "jupyter" / name) for name in ("config", "data", "runtime")}
+        places["TMPDIR"] = str(self._folder)  # so that what a killed process could not remove goes with the folder
         environment = os.environ | places | {"JUPYTER_TOKEN": self._token, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "jupyter_queueserver", "server", "--data-dir", str(self.data_dir), "--port", "0"]
         with self.log.open("wb") as log:
@@ -129,7 +132,7 @@ class DemoServer:
     def leftovers(self) -> list[str]:
         """Say what is still there of it: processes, port, socket files, locks."""
         instance = find_instance(self.data_dir)
-        found = [f"process {pid}: {command}" for pid, command in self._processes()]
+        found = self._living()
         port = int(self.url.rpartition(":")[2] or 0)
         if port and _is_open(port):
             found.append(f"port {port}")
@@ -142,6 +145,22 @@ class DemoServer:
         """Remove the empty folder of the sockets."""
         with contextlib.suppress(OSError):
             find_instance(self.data_dir).sockets.rmdir()
+
+    def remove(self, limit: float = 5.0) -> list[str]:
+        """End every process of the demo at once and remove its files; returns what is left after ``limit`` seconds."""
+        instance = find_instance(self.data_dir)
+        sockets = instance.sockets  # found by means of a file that is removed below
+        end = time.monotonic() + limit
+        while self._living() and time.monotonic() < end:  # one that is dying may have started another
+            self.kill()
+            time.sleep(0.05)
+        if read_runtime(instance) is None:  # with --data-dir there may be a manager of somebody else
+            shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self._living()
+
+    def _living(self) -> list[str]:
+        return [f"process {pid}: {command}" for pid, command in self._processes()]
 
     def kill(self) -> None:
         """End every process of the demo, for a demo that failed."""

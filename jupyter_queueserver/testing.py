@@ -115,6 +115,7 @@ class FakeWorker:
     acknowledged = 0
     hold_items = False
     pid = 0
+    damage: str | None = None
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ _SCOPE = "write:plan:control"
 _RUN_OPTIONS = ("active", "open", "closed")
 
 
-@write(scope=_SCOPE, lock="environment", words="re pause", shape="option", access="execute", waits=True)
+@write(scope=_SCOPE, lock="environment", words="re pause", shape="option", access="execute", waits=True, even_without_store=True)
 def re_pause(step: Step, *, option: Literal["deferred", "immediate"] = "deferred", lock_key: str | None = None) -> dict[str, Any]:
     """Ask the RunEngine to pause the running plan.
 
@@ -30,7 +30,7 @@ def re_pause(step: Step, *, option: Literal["deferred", "immediate"] = "deferred
     return {}
 
 
-@write(scope=_SCOPE, lock="environment", words="re resume", access="execute", waits=True)
+@write(scope=_SCOPE, lock="environment", words="re resume", access="execute", waits=True, even_without_store=True)
 def re_resume(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     """Go on with the paused plan.
 
@@ -43,7 +43,7 @@ def re_resume(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     return {}
 
 
-@write(scope=_SCOPE, lock="environment", words="re stop", access="execute", waits=True)
+@write(scope=_SCOPE, lock="environment", words="re stop", access="execute", waits=True, even_without_store=True)
 def re_stop(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     """End the paused plan as a success; the queue stops.
 
@@ -56,7 +56,7 @@ def re_stop(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     return {}
 
 
-@write(scope=_SCOPE, lock="environment", words="re abort", access="execute", waits=True)
+@write(scope=_SCOPE, lock="environment", words="re abort", access="execute", waits=True, even_without_store=True)
 def re_abort(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
 
@@ -69,7 +69,7 @@ def re_abort(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     return {}
 
 
-@write(scope=_SCOPE, lock="environment", words="re halt", access="execute", waits=True)
+@write(scope=_SCOPE, lock="environment", words="re halt", access="execute", waits=True, even_without_store=True)
 def re_halt(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     """End the paused plan without its clean-up; the item comes back to the front of the queue.
 

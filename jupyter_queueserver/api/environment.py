@@ -36,7 +36,7 @@ def environment_close(step: Step, *, lock_key: str | None = None) -> dict[str, A
     return {}
 
 
-@write(scope=_SCOPE, lock="environment", words="environment destroy", access="execute")
+@write(scope=_SCOPE, lock="environment", words="environment destroy", access="execute", even_without_store=True)
 def environment_destroy(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
     """Kill the worker, whatever it does; a running plan is lost.
 

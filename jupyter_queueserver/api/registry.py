@@ -125,6 +125,9 @@ class Method:
         Whether the answer waits for the worker's answer to the effect.
     lenient
         Whatever is in the parameters is ignored.
+    even_without_store
+        Whether it is done although the store cannot take it just now: what must work in any case, such as pausing a plan.  The
+        worker's reports tell what came of it, and the next commit holds it.
     """
 
     name: str
@@ -145,6 +148,7 @@ class Method:
     prepare: Prepare | None = None
     waits: bool = False
     lenient: bool = False
+    even_without_store: bool = False
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

@@ -54,12 +54,20 @@ class ChangesEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="changes")
 
 
 class ConsoleEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="console"):
-    """Console text; ``offset`` is the byte offset of its start in that environment's console (UTF-8)."""
+    """Console text of an environment.
+
+    Attributes
+    ----------
+    offset, end
+        Where the bytes begin and end that it stands for.  They need not be those of the text, in which bytes that are no UTF-8
+        are replaced.  ``end`` None: an older manager did not tell it.
+    """
 
     environment_id: str | None
     offset: int
     text: str
     time: float = 0.0
+    end: int | None = None
 
 
 class DocumentEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="document"):
@@ -190,7 +198,7 @@ class Feed:
         data = event.text.encode("utf-8", "replace")
         known = self.console if event.environment_id == self.environment_id and self.console is not None else 0
         self.environment_id = event.environment_id
-        end = event.offset + len(data)
+        end = event.offset + len(data) if event.end is None else event.end
         if end <= known:
             return None
         self.console = end

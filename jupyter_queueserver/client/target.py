@@ -73,6 +73,8 @@ def find_target(address: str | None = None, *, instance: Instance | None = None,
         address, origin = found, f"from {ADDRESS_VARIABLE}"
     if address is not None:
         return _given(address, origin, key, runtime)
+    if runtime is not None or instance is not None:
+        _check_sockets(place)
     if runtime is not None:
         return Target(
             control=runtime.control_address,
@@ -90,6 +92,13 @@ def find_target(address: str | None = None, *, instance: Instance | None = None,
             is_private=True,
         )
     return Target(control=DEFAULT_ADDRESS, events=None, public_key=key, origin=f"the default; {place.runtime_file} names none")
+
+
+def _check_sockets(place: Instance) -> None:
+    try:
+        place.check_sockets()
+    except PermissionError as err:
+        raise SettingsError(f"The manager of {place.data_dir} is not asked: {err}.") from err
 
 
 def _given(address: str, origin: str, key: str | None, runtime: Runtime | None) -> Target:

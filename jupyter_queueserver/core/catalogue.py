@@ -101,5 +101,5 @@ class _Group:
     def __init__(self, plans: Mapping[str, Any], devices: Mapping[str, Any]) -> None:
         self.plans = plans
         self.devices = devices
-        self.checker = ItemChecker(plans)
+        self.checker = ItemChecker(plans, devices)
         self.texts: dict[str, Verbatim] = {}

@@ -100,9 +100,22 @@ class EngineSet(Change, tag="engine_set", frozen=True, kw_only=True):
 
 
 class RunsSet(Change, tag="runs_set", frozen=True, kw_only=True):
-    """The runs of the running plan."""
+    """The runs of the running plan, all of them."""
 
     runs: tuple[Run, ...] = ()
+
+
+class RunAdded(Change, tag="run_added", frozen=True, kw_only=True):
+    """The running plan opened a run."""
+
+    run: Run
+
+
+class RunEnded(Change, tag="run_ended", frozen=True, kw_only=True):
+    """A run of the running plan was closed."""
+
+    uid: str
+    exit_status: str | None = None
 
 
 class PlansSet(Change, tag="plans_set", frozen=True, kw_only=True):
@@ -137,6 +150,8 @@ AnyChange = (
     | ExecutionSet
     | EngineSet
     | RunsSet
+    | RunAdded
+    | RunEnded
     | PlansSet
     | DevicesSet
     | PermissionsSet
@@ -154,6 +169,8 @@ _TOUCHES: dict[type, tuple[str, ...]] = {
     HistoryAppended: ("history",),
     HistoryTrimmed: ("history",),
     RunsSet: ("runs",),
+    RunAdded: ("runs",),
+    RunEnded: ("runs",),
     PlansSet: ("plans_existing", "plans_allowed"),
     DevicesSet: ("devices_existing", "devices_allowed", "plans_allowed"),
     PermissionsSet: ("plans_allowed", "devices_allowed"),
@@ -244,6 +261,20 @@ def _(change: EngineSet, state: State) -> dict[str, Any]:
 @_parts.register
 def _(change: RunsSet, state: State) -> dict[str, Any]:
     return {"runs": change.runs}
+
+
+@_parts.register
+def _(change: RunAdded, state: State) -> dict[str, Any]:
+    return {"runs": (*state.runs, change.run)}
+
+
+@_parts.register
+def _(change: RunEnded, state: State) -> dict[str, Any]:
+    return {"runs": tuple(_ended(run, change) if run.uid == change.uid else run for run in state.runs)}
+
+
+def _ended(run: Run, change: RunEnded) -> Run:
+    return msgspec.structs.replace(run, is_open=False, exit_status=change.exit_status)
 
 
 @_parts.register

@@ -12,9 +12,10 @@ import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .descriptions import BUILT_IN_TYPES
 from .errors import ItemInvalid
 from .typeexpr import TypeNotParsed, custom_types, parse_type
-from .typenodes import ANY, Elements, Entries, Enumerated, NoReading, TypeNode
+from .typenodes import ANY, Elements, Entries, Enumerated, KnownDevice, NoReading, TypeNode
 
 _KINDS = {kind.name: kind for kind in inspect.Parameter.POSITIONAL_ONLY.__class__}
 _VAR_KINDS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -98,10 +99,13 @@ class ItemChecker:
     ----------
     allowed_plans
         Descriptions of the plans of one user group, as in ``plans_allowed``; not changed and not copied.
+    allowed_devices
+        Tree of the devices that the group may name; None: names of devices are only checked to be strings.
     """
 
-    def __init__(self, allowed_plans: Mapping[str, Any]) -> None:
+    def __init__(self, allowed_plans: Mapping[str, Any], allowed_devices: Mapping[str, Any] | None = None) -> None:
         self._plans = allowed_plans
+        self._built_in = {} if allowed_devices is None else _device_types(allowed_devices)
         self._checkers: dict[str, PlanChecker] = {}
 
     def check(self, item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -134,7 +138,7 @@ class ItemChecker:
                 path="item.name",
                 hint=nearest_name(name, self._plans) or "Read the allowed plans (method plans_allowed).",
             )
-        checker = self._checkers[name] = compile_plan_checker(self._plans[name], name)
+        checker = self._checkers[name] = compile_plan_checker(self._plans[name], name, self._built_in)
         return checker
 
 
@@ -143,7 +147,9 @@ def check_item(item: Mapping[str, Any], allowed_plans: Mapping[str, Any]) -> tup
     return ItemChecker(allowed_plans).check(item)
 
 
-def compile_plan_checker(description: Mapping[str, Any], name: str | None = None) -> PlanChecker:
+def compile_plan_checker(
+    description: Mapping[str, Any], name: str | None = None, built_in: Mapping[str, TypeNode] | None = None
+) -> PlanChecker:
     """Compile the rules of one plan from its description.
 
     Parameters
@@ -152,6 +158,8 @@ def compile_plan_checker(description: Mapping[str, Any], name: str | None = None
         One value of ``plans_existing`` or ``plans_allowed``.
     name
         Name for messages; None takes the description's own.
+    built_in
+        Nodes for built-in type names such as ``__READABLE__``; those that are not named accept any string.
 
     Raises
     ------
@@ -171,7 +179,7 @@ def compile_plan_checker(description: Mapping[str, Any], name: str | None = None
             if limits is not None:
                 ranges[parameter["name"]] = limits
             try:
-                node = _type_of(parameter, parameters[-1].kind)
+                node = _type_of(parameter, parameters[-1].kind, built_in or {})
             except TypeNotParsed:
                 unchecked.append(parameter["name"])
             else:
@@ -241,11 +249,18 @@ def _signature_parameter(parameter: Mapping[str, Any]) -> inspect.Parameter:
     return inspect.Parameter(parameter["name"], kind, default=default)
 
 
-def _type_of(parameter: Mapping[str, Any], kind: Any) -> TypeNode:
+def _device_types(devices: Mapping[str, Any]) -> dict[str, TypeNode]:
+    """Nodes of the built-in types that stand for devices and nothing else."""
+    excluded = [name for name, device in devices.items() if device.get("excluded")]
+    node = KnownDevice(tuple(devices), excluded)
+    return {name: node for name, flags in BUILT_IN_TYPES.items() if flags == ("convert_device_names",)}
+
+
+def _type_of(parameter: Mapping[str, Any], kind: Any, built_in: Mapping[str, TypeNode]) -> TypeNode:
     annotation = parameter.get("annotation")
     if annotation is None:
         return ANY
-    node = parse_type(annotation["type"], custom_types(annotation))
+    node = parse_type(annotation["type"], custom_types(annotation), replaced=built_in)
     if node is ANY:
         return ANY
     if kind is inspect.Parameter.VAR_POSITIONAL:

@@ -99,7 +99,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     alarm
         What was lost of the documents of this environment, last; None if nothing was.
     outdated
-        The worker speaks an older version of the conversation: its plan is finished, nothing more is started.
+        The worker speaks an older version of the conversation, or was opened with another store: its plan is finished, nothing
+        more is started.
+    unreachable
+        Why the worker, which lives, does not answer this manager; what it reports is known all the same.  None: it answers.
     """
 
     state: EnvironmentState = "closed"
@@ -110,6 +113,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     alarm: str | None = None
     outdated: bool = False
+    unreachable: str | None = None
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,7 @@ def status(state: State, *, epoch: str, time_text: str, version: str, kernel: Li
         "environment_failure": _failure(state),
         "environment_alarm": state.environment.alarm,
         "environment_outdated": state.environment.outdated,
+        "environment_unreachable": state.environment.unreachable,
     }
 
 

@@ -103,6 +103,29 @@ class Enumerated(TypeNode):
         return isinstance(value, str) and value in self._known
 
 
+class KnownDevice(Enumerated):
+    """A built-in device type such as ``__READABLE__``: the name of a device, or of a part of one.
+
+    Descriptions may end at some depth, so that only the top-level name of a dotted one is looked up; the worker does the rest.
+
+    Parameters
+    ----------
+    names
+        Top-level names.
+    excluded
+        Those of them that stand for their parts only.
+    """
+
+    def __init__(self, names: Sequence[str], excluded: Sequence[str] = ()) -> None:
+        super().__init__("device", sorted(set(names) - set(excluded)))
+        self.text = "the name of a device that may be used"
+        self._top = frozenset(names)
+        self._excluded = frozenset(excluded)
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and value not in self._excluded and value.partition(".")[0] in self._top
+
+
 class Literals(TypeNode):
     """``typing.Literal``: a value equal to a listed one and of its type (0 and 1 also count as bool)."""
 

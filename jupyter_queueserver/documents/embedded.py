@@ -150,7 +150,7 @@ class Server:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "jupyter_queueserver.documents.tiled_server"]
+        command = [sys.executable, "-P", "-m", "jupyter_queueserver.documents.tiled_server"]
         command += ["--directory", os.fspath(self.directory), "--idle-minutes", str(self._idle_minutes)]
         with open(self.directory / "server.log", "ab") as output:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)

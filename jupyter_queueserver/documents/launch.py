@@ -31,7 +31,7 @@ def start_relay(
 
     If one serves this journal already, the new one ends at once with status 0. Raises ``OSError``.
     """
-    command = [sys.executable, "-m", "jupyter_queueserver.documents", "--saver", saver]
+    command = [sys.executable, "-P", "-m", "jupyter_queueserver.documents", "--saver", saver]
     command += ["--data-dir", os.fspath(data_dir), "--socket-dir", os.fspath(socket_dir)]
     command += options
     log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from jupyter_queueserver.documents.delivery import Delivery, DeliverySettings
 from jupyter_queueserver.documents.status import RelayStatus, write_status
 from jupyter_queueserver.documents.tracker import Tracker
 from jupyter_queueserver.documents.trimming import Retention, trim
-from jupyter_queueserver.instance import identity_of
+from jupyter_queueserver.instance import check_private, identity_of
 
 __all__ = ["AlreadyRunning", "Relay", "RelaySettings"]
 
@@ -111,9 +111,25 @@ class Relay:
                 if self._is_over():
                     log.info("nothing pending and no instance: the relay ends")
                     break
+                if not self._can_be_rung():
+                    log.warning("the directory of the sockets was removed: the relay ends, the manager starts another")
+                    break
                 self._wait()
         finally:
             self._end()
+
+    def _can_be_rung(self) -> bool:
+        """Whether there is a bell; one whose file was removed is hung again, if its directory is still there."""
+        if self._bell_path.exists():
+            return True
+        if not self._bell_path.parent.exists():
+            return False
+        try:
+            bell, self._bell = self._bell, _hang_bell(self._bell_path)
+        except OSError:
+            return False
+        bell.close()
+        return True
 
     def look(self) -> None:
         """One round: what is new in the journal, the disk, the status, the tidying."""
@@ -227,7 +243,8 @@ def _take_lock(path: Path) -> int:
 
 def _hang_bell(path: Path) -> socket.socket:
     """Bind the bell; a stale socket file is replaced, which is safe because the lock is held."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)  # not its parents: a login session's directory is not ours to make
+    check_private(path.parent)
     path.unlink(missing_ok=True)
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     bell.bind(os.fspath(path))

@@ -56,6 +56,8 @@ _REQUIRED = {
     "task_status": "task_uid",
     "task_result": "task_uid",
 }
+#: Keys that are accepted from existing clients and overwritten: who submits is who is logged in.
+_IDENTITY_KEYS = frozenset({"user", "user_group"})
 #: Methods in which the keys of the identity are not overwritten but refused.
 _NO_IDENTITY_KEYS = frozenset({"plans_allowed"})
 
@@ -131,7 +133,7 @@ def _decode(body: bytes) -> Fields:
 def _check_keys(method: Method, fields: Fields) -> None:
     known = set(method.parameter_names)
     if method.name in _NO_IDENTITY_KEYS:
-        known -= {"user", "user_group"}
+        known -= _IDENTITY_KEYS
     if method.name in _RELOADABLE:
         known.add("reload")
     for name in fields:
@@ -140,7 +142,7 @@ def _check_keys(method: Method, fields: Fields) -> None:
                 f"{method.name}() got an unexpected keyword argument '{name}'",
                 name,
                 code="unsupported_parameters",
-                hint=f"Keys of this route: {', '.join(sorted(known)) or 'none'}.",
+                hint=f"Keys of this route: {', '.join(sorted(known - _IDENTITY_KEYS)) or 'none'}.",
             )
 
 

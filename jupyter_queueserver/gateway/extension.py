@@ -18,6 +18,7 @@ from traitlets import Bool, Enum, List, Unicode
 from ..client.target import Target
 from ..instance import Instance, Runtime, find_instance, read_runtime
 from .activity import Activity
+from .attendance import Attendance
 from .keeper import ManagerKeeper
 from .refusals import Refusal
 from .requests import Requests
@@ -31,6 +32,9 @@ _END_LIMIT = 20.0
 
 _STATUS_REQUEST = b'{"method":"status","params":{}}'
 _STOP_REQUEST = b'{"method":"manager_stop","params":{"option":"safe_on"}}'
+_STOP_ANYWAY_REQUEST = b'{"method":"manager_stop","params":{"option":"safe_off"}}'
+#: States in which nothing but an environment is lost by an end at once.
+_BETWEEN = frozenset({"creating_environment", "closing_environment", "destroying_environment"})
 
 
 class QueueServerExtension(ExtensionApp):
@@ -60,7 +64,7 @@ class QueueServerExtension(ExtensionApp):
         ("started", "always", "never"),
         "started",
         help="Whether an idle manager is ended with this server: if this server started it, always, or never."
-        " One with a running or paused plan always stays.",
+        " One with a running or paused plan always stays, and one to which another Jupyter server is attached.",
     ).tag(config=True)
 
     instance_found: Instance
@@ -84,6 +88,8 @@ class QueueServerExtension(ExtensionApp):
                 origin="QueueServerExtension.address",
             )
         else:
+            with contextlib.suppress(OSError):  # who keeps the manager tells it
+                self.instance_found.prepare_data().record_sockets()  # these addresses are kept: they must not change
             self._events_address = self.instance_found.events_address
             target = Target(
                 control=self.instance_found.control_address,
@@ -91,7 +97,7 @@ class QueueServerExtension(ExtensionApp):
                 public_key=None,
                 origin=f"private address of {self.instance_found.data_dir}",
             )
-        self.requests = Requests(self._context, target, self._silence_reason)
+        self.requests = Requests(self._context, target, self._silence_reason, self._unanswered)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
@@ -100,6 +106,10 @@ class QueueServerExtension(ExtensionApp):
     def _silence_reason(self) -> str:
         return self.keeper.reason if self.keeper is not None else ""
 
+    def _unanswered(self) -> None:
+        if self.keeper is not None:
+            self.keeper.try_again()
+
     def current_activity(self) -> dict[str, str] | None:  # type: ignore[override]
         """What goes on; Jupyter does not end an inactive server while this is not empty."""
         return self.activity.current
@@ -107,14 +117,23 @@ class QueueServerExtension(ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Begin to keep a manager and to watch its activity; returns at once."""
         if not self.address:
-            self.keeper = ManagerKeeper(self.instance_found, self.start_options(), self.log)
+            try:
+                await asyncio.to_thread(Attendance(self.instance_found).note)
+            except OSError as err:
+                self.log.warning("Other Jupyter servers cannot see that this one is there: %s", err)
+            self.keeper = ManagerKeeper(self.instance_found, self.start_options(), self.log, given=self.given_options())
             self.keeper.start()
         watch = self._watch_events(self._events_address) if self._events_address else self._watch_status()
         self._tasks = [asyncio.create_task(watch), asyncio.create_task(self._beat())]
 
     def start_options(self) -> list[str]:
         """Options of `start-re-manager` for a manager that this server starts."""
-        options = ["--private", "--use-ipython-kernel", "ON" if self.use_ipython_kernel else "OFF"]
+        kernel = ["--use-ipython-kernel", "ON"] if self.use_ipython_kernel else []
+        return ["--private", *kernel, *self.given_options()]
+
+    def given_options(self) -> list[str]:
+        """Those of the options that are not the ones of every manager that is started by a server."""
+        options = [] if self.use_ipython_kernel else ["--use-ipython-kernel", "OFF"]
         for name in ("startup_dir", "startup_profile", "startup_module", "startup_script"):
             if value := getattr(self, name):
                 options += [f"--{name.replace('_', '-')}", value]
@@ -151,28 +170,42 @@ class QueueServerExtension(ExtensionApp):
         self._tasks.clear()
         if self.keeper is not None:
             await self.keeper.stop()
-            await self._end_manager(self.keeper)
+            others = await asyncio.to_thread(Attendance(self.instance_found).withdraw)
+            await self._end_manager(self.keeper, others)
             self.keeper = None
         self.requests.close()
         self._context.destroy(linger=0)
 
-    async def _end_manager(self, keeper: ManagerKeeper) -> None:
+    async def _end_manager(self, keeper: ManagerKeeper, others: list[int]) -> None:
         runtime = await asyncio.to_thread(read_runtime, self.instance_found)
         if runtime is None:
             return
         if self.end_manager == "never" or (self.end_manager == "started" and not keeper.started_it):
             self.log.info("The manager (process %d) goes on.", runtime.manager.pid)
             return
-        try:
-            reply = msgspec.json.decode(await self.requests.send(_STOP_REQUEST))
-        except (Refusal, msgspec.MsgspecError):
-            reply = {"success": False, "msg": "it does not answer"}
+        if others:
+            self.log.warning(
+                "The manager (process %d) goes on for the other Jupyter servers that are attached to it (process %s).",
+                runtime.manager.pid,
+                ", ".join(map(str, others)),
+            )
+            return
+        reply = await self._ask(_STOP_REQUEST)
+        if not reply.get("success") and _nothing_is_lost(await self._ask(_STATUS_REQUEST)):
+            reply = await self._ask(_STOP_ANYWAY_REQUEST)
         if not reply.get("success"):
             self._say_how_to_come_back(runtime, str(reply.get("msg", "")))
         elif await keeper.wait_until_gone(runtime, _END_LIMIT):
             self.log.info("The manager was idle and has ended.")
         else:
             self.log.warning("The manager (process %d) was told to end and is not gone yet.", runtime.manager.pid)
+
+    async def _ask(self, request: bytes) -> dict[str, Any]:
+        """Send a request and read the reply; silence is a refusal."""
+        try:
+            return msgspec.json.decode(await self.requests.send(request), type=dict[str, Any])
+        except (Refusal, msgspec.MsgspecError):
+            return {"success": False, "msg": "it does not answer"}
 
     def _say_how_to_come_back(self, runtime: Runtime, refusal: str) -> None:
         """One line for who stopped the server while a plan was running or paused."""
@@ -185,3 +218,8 @@ class QueueServerExtension(ExtensionApp):
             where,
             where,
         )
+
+
+def _nothing_is_lost(status: dict[str, Any]) -> bool:
+    """Whether a manager that is not idle only opens or closes its environment: no item and no task is at work."""
+    return status.get("manager_state") in _BETWEEN and not status.get("running_item_uid")

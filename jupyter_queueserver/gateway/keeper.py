@@ -32,6 +32,8 @@ class ManagerKeeper:
     ----------
     options
         Options of `start-re-manager`, without ``--data-dir``.
+    given
+        Those of the options that somebody chose; they are named when they are not applied.
     log
         Where it reports.
     launch
@@ -51,6 +53,7 @@ class ManagerKeeper:
         options: Sequence[str],
         log: logging.Logger,
         *,
+        given: Sequence[str] = (),
         launch: Launch = ensure_manager,
         look_every: float = LOOK_EVERY,
         grace: float = _GRACE,
@@ -59,10 +62,14 @@ class ManagerKeeper:
         self.started_it = False
         self._instance = instance
         self._options = list(options)
+        self._given = list(given)
         self._log = log
         self._launch = launch
         self._look_every = look_every
         self._grace = grace
+        self._has_worked = False
+        self._wanted = asyncio.Event()
+        self._printed = ""
         self._task: asyncio.Task[None] | None = None
         self._start: asyncio.Task[bool] | None = None
 
@@ -78,27 +85,44 @@ class ManagerKeeper:
         if self._start is not None:
             await asyncio.wait([self._start])
 
+    def try_again(self) -> None:
+        """Take note that a user wants a manager: if none could be started, the next attempt is made now."""
+        if self._start is None or self._start.done():
+            self._wanted.set()
+
     async def _keep(self) -> None:
         await self._have_one(force=True)
         loop = asyncio.get_running_loop()
         missed_since: float | None = None
-        retry = _FIRST_RETRY
+        next_attempt, retry = 0.0, _FIRST_RETRY
         while True:
             await asyncio.sleep(self._look_every)
             runtime, is_stopped = await asyncio.to_thread(self._look)
             if runtime is not None or is_stopped:
-                missed_since, retry = None, _FIRST_RETRY
-                self.reason = "" if runtime is not None else self._stopped_text()
+                self._settle(runtime)
+                missed_since, next_attempt, retry = None, 0.0, _FIRST_RETRY
                 continue
             self.reason = self.reason or f"It is not running just now; see the logs in {self._instance.logs}."
             missed_since = missed_since or loop.time()
-            if loop.time() - missed_since < self._grace:
-                continue
-            self._log.warning("No manager has been running for %g s; one is started unless its watchdog does it.", self._grace)
+            if not self._wanted.is_set():
+                # Who was refused before anything worked is refused again: only a user can have mended that.
+                if not self._has_worked or loop.time() < max(missed_since + self._grace, next_attempt):
+                    continue
+                if not next_attempt:
+                    self._log.warning(
+                        "No manager has been running for %g s; one is started unless its watchdog does it.", self._grace
+                    )
+            self._wanted.clear()
             if not await self._have_one(force=False):
-                await asyncio.sleep(retry)
+                next_attempt = loop.time() + retry
                 retry = min(2 * retry, _LAST_RETRY)
-            missed_since = None
+
+    def _settle(self, runtime: Runtime | None) -> None:
+        """Take note that a manager runs, or that none is wanted (None)."""
+        self._wanted.clear()
+        self._printed = ""
+        self._has_worked = self._has_worked or runtime is not None
+        self.reason = "" if runtime is not None else self._stopped_text()
 
     def _stopped_text(self) -> str:
         command = f"python -m jupyter_queueserver start-re-manager --detach --private --data-dir {self._instance.data_dir}"
@@ -118,15 +142,21 @@ class ManagerKeeper:
         try:
             runtime = await asyncio.to_thread(self._launch, self._instance, self._options, _START_LIMIT, force=force)
         except LaunchError as err:
-            if self.reason != str(err):
+            self.reason = _reason(err)
+            if self._printed != self.reason:
                 self._log.error("No manager: %s", err)
-            self.reason = str(err)
+            self._printed = self.reason
             return False
-        self.reason = ""
+        self.reason = self._printed = ""
+        self._has_worked = True
         attached = before is not None and before.epoch == runtime.epoch
         self.started_it = self.started_it or not attached
         verb = "Attached to the manager that runs" if attached else "Started a manager"
         self._log.info("%s (process %d, data directory %s).", verb, runtime.manager.pid, self._instance.data_dir)
+        if attached and self._given:
+            self._log.warning(
+                "The manager runs already; these options are not applied until it is started again: %s", " ".join(self._given)
+            )
         return True
 
     async def wait_until_gone(self, runtime: Runtime, limit: float) -> bool:
@@ -141,3 +171,9 @@ class ManagerKeeper:
         finally:
             for watch in watches:
                 watch.close()
+
+
+def _reason(error: LaunchError) -> str:
+    """Return what was refused, without the usage of the program and the lines of its log, which differ each time."""
+    text = str(error).partition("\nLast lines of the log:")[0]
+    return text.rpartition("start-re-manager: ")[2].strip()

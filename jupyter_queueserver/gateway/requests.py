@@ -32,11 +32,20 @@ class Requests:
         Where the manager is.
     reason
         Gives a sentence on why it may be silent; empty if nothing is known.
+    unanswered
+        Called when a request that wants to change something was not answered: a user's wish for a manager.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, target: Target, reason: Callable[[], str] = str) -> None:
+    def __init__(
+        self,
+        context: zmq.asyncio.Context,
+        target: Target,
+        reason: Callable[[], str] = str,
+        unanswered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._target = target
         self._reason = reason
+        self._unanswered = unanswered
         self._sockets = AsyncSockets(context)
 
     async def send(self, request: bytes, *, repeatable: bool = False) -> bytes:
@@ -55,6 +64,8 @@ class Requests:
                         return await self._sockets.exchange(self._target, request, FIRST_ATTEMPT)
                 return await self._sockets.exchange(self._target, request, patience)
         except (NoAnswer, TimeoutError) as err:
+            if not repeatable:
+                self._unanswered()
             raise no_answer(patience, self._reason()) from err
 
     def close(self) -> None:

@@ -13,25 +13,44 @@ from typing import Any
 from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
+from tornado.httputil import HTTPServerRequest
 
 from .. import __version__
 from ..api import Method
+from ..core.errors import TooLarge
+from ..core.limits import CONNECTION_LIMIT, check_size
+from ..core.limits import REQUEST_LIMIT as BODY_LIMIT
 from .bodies import Submitter, make_request
 from .identity import user_name
 from .refusals import Refusal, bad_key, refusal_body, too_large
 from .requests import Requests
 
 RESOURCE = "queueserver"
-#: Largest body that is read, in bytes; the manager has the same limit.
-BODY_LIMIT = 64 << 20
-#: Above this announced length, in bytes, the connection is closed instead of read to its end.
-CONNECTION_LIMIT = 256 << 20
+#: Largest body, in bytes, that is taken from somebody who is not logged in; above it the connection is closed instead.
+STRANGER_LIMIT = 64 << 10
 
 
+@web.stream_request_body
 class QueueServerHandler(APIHandler):
-    """What all routes have in common: JSON refusals, the authorizer asked directly, no caching."""
+    """What all routes have in common: login before the body is read, JSON refusals, the authorizer asked directly, no caching."""
 
     auth_resource = RESOURCE
+
+    def __init__(self, application: web.Application, request: HTTPServerRequest, **given: Any) -> None:
+        # Before anything can refuse, because a refusal does not keep tornado from reading the body to its end.
+        request.connection.set_max_body_size(STRANGER_LIMIT)  # type: ignore[union-attr]
+        super().__init__(application, request, **given)
+
+    async def prepare(self) -> None:
+        """Authenticate; only who is logged in may send much."""
+        await super().prepare()
+        if self.request.method != "OPTIONS":  # asked by browsers, without login
+            if self.current_user is None:
+                raise web.HTTPError(403)
+            self.request.connection.set_max_body_size(CONNECTION_LIMIT)  # type: ignore[union-attr]
+
+    def data_received(self, chunk: bytes) -> None:
+        """Drop the body: most routes have none."""
 
     async def allow(self, action: str) -> None:
         """Raise `Refusal` (403) unless the user may; not by the decorator, which remembers its first question."""
@@ -54,7 +73,6 @@ class QueueServerHandler(APIHandler):
         self.finish(refusal_body(status_code, error))
 
 
-@web.stream_request_body
 class MethodHandler(QueueServerHandler):
     """One method.  The body is collected here, so that one that is too large is refused without being kept."""
 
@@ -71,7 +89,6 @@ class MethodHandler(QueueServerHandler):
 
     async def prepare(self) -> None:
         """Authenticate, then look at the announced length of the body."""
-        self.request.connection.set_max_body_size(CONNECTION_LIMIT)  # type: ignore[union-attr]
         await super().prepare()
         announced = self.request.headers.get("Content-Length", "0")
         if announced.isdigit() and int(announced) > BODY_LIMIT:
@@ -104,9 +121,14 @@ class MethodHandler(QueueServerHandler):
         await self.allow(method.access)
         if self._received > BODY_LIMIT:
             raise too_large(BODY_LIMIT)
+        body = b"".join(self._chunks)
+        try:
+            check_size(body)
+        except TooLarge as err:
+            raise Refusal(413, err.msg, code=err.code, hint=err.hint) from err
         submitter = Submitter(user_name(self.identity_provider, self.current_user), self._user_group)
         try:
-            request = make_request(method, b"".join(self._chunks), submitter, self._fixed)
+            request = make_request(method, body, submitter, self._fixed)
         except UnicodeEncodeError as err:
             raise bad_key(f"A name is no valid text: {err}", "body") from err
         await self.finish(await self._requests.send(request, repeatable=method.kind == "read"))

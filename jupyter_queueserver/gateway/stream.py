@@ -63,6 +63,13 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
                 code="forbidden",
                 hint="Ask the administrator of this server for the right to read.",
             )
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            raise Refusal(
+                404,
+                "The event stream is a websocket; there is nothing to get without the upgrade.",
+                code="not_found",
+                hint="Open it with a websocket client: ws:// or wss:// instead of http:// or https://.",
+            )
         if self._address is None:
             raise Refusal(
                 404,
@@ -91,7 +98,7 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
         if not text:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 16):
-            raise bad_key(f"'{name}' must be a number, not {text[:40]!r}", name)
+            raise bad_key(f"'{name}' must be a whole number, 0 or more (at most 15 digits), not {text[:40]!r}", name)
         return int(text)
 
     def open(self, *args: Any, **kwargs: Any) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import math
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -63,26 +66,38 @@ class _Head(msgspec.Struct):
     epoch: str | None = None
     seq: int | None = None
     offset: int = 0
+    end: int | None = None
     text: msgspec.Raw = msgspec.Raw(b'""')
     changes: list[tuple[int, msgspec.Raw]] = []
     status: msgspec.Raw = msgspec.Raw()
 
 
 _HEAD = msgspec.json.Decoder(_Head)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_log = logging.getLogger(__name__)
 
 
 def strict_json(data: bytes) -> tuple[bytes, _Head]:
-    """Return a message as strict JSON (NaN and Infinity become null) and its head; raises ``ValueError``."""
+    """Return a message as strict JSON and its head; raises ``ValueError`` or ``RecursionError``.
+
+    NaN and Infinity become null; half a surrogate pair, which is no character, becomes U+FFFD.
+    """
     try:
         data.decode()
         return data, _HEAD.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        decoded = json.loads(data.decode("utf-8", "replace"), parse_constant=lambda _: None)
-        data = json.dumps(decoded, separators=(",", ":")).encode()
+        decoded = json.loads(data.decode("utf-8", "replace"), parse_constant=lambda _: None, parse_float=_finite)
+        text = json.dumps(decoded, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        data = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode()
         try:
             return data, _HEAD.decode(data)
         except msgspec.MsgspecError as err:
             raise ValueError(f"not a message of the event stream: {err}") from err
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 class Subscription:
@@ -172,7 +187,11 @@ class Subscription:
         """Follow the position; None: the message is of no use."""
         try:
             text, head = strict_json(data)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as err:
+            _log.error("A message of the manager (%d bytes) cannot be passed on; a snapshot is asked for: %s", len(data), err)
+            # Of a snapshot that is itself at fault the next comes with the next sign of life, not at once and for ever.
+            if not self._waits_for_snapshot:
+                self.start_afresh()
             return None
         if self._wants_fresh_start or (self._waits_for_snapshot and head.kind == "changes"):
             return None
@@ -192,5 +211,10 @@ class Subscription:
                 return False
             position.since = max(position.since, head.seq or 0)
         elif head.kind == "console":
-            position.console = head.offset + len(msgspec.json.decode(head.text, type=str).encode())
+            position.console = _end_of(head)
         return True
+
+
+def _end_of(head: _Head) -> int:
+    """Offset behind the text of a console message; one of an older manager does not tell it."""
+    return head.offset + len(msgspec.json.decode(head.text, type=str).encode()) if head.end is None else head.end

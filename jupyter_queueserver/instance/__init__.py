@@ -3,7 +3,7 @@
 An instance is a data directory.  This room knows paths and process identities; it knows nothing of the queue.
 """
 
-from .paths import Instance, find_instance, write_private
+from .paths import Instance, check_private, find_instance, write_private
 from .process import Identity, ProcessWatch, boot_id, identity_of, is_alive
 from .runtime import Runtime, read_runtime, remove_runtime, write_runtime
 
@@ -13,6 +13,7 @@ __all__ = [
     "ProcessWatch",
     "Runtime",
     "boot_id",
+    "check_private",
     "find_instance",
     "identity_of",
     "is_alive",

@@ -32,8 +32,13 @@ def open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def spawn_detached(command: Sequence[str], log: Path, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Start a program that outlives this one: a session of its own, no input, output appended to ``log``."""
+def spawn_detached(
+    command: Sequence[str], log: Path, *, pass_fds: Sequence[int] = (), cwd: str | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program that outlives this one: a session of its own, no input, output appended to ``log``.
+
+    It runs in the directory ``cwd``; None: in this program's.
+    """
     handle = open_log(log)
     try:
         return subprocess.Popen(
@@ -43,14 +48,18 @@ def spawn_detached(command: Sequence[str], log: Path, *, pass_fds: Sequence[int]
             stderr=handle,
             start_new_session=True,
             pass_fds=tuple(pass_fds),
+            cwd=cwd,
         )
     finally:
         os.close(handle)
 
 
 def watchdog_command(*arguments: str) -> list[str]:
-    """Command line of `start-re-manager` that does not depend on which program of that name is installed."""
-    return [sys.executable, "-m", "jupyter_queueserver", "start-re-manager", *arguments]
+    """Command line of `start-re-manager` that does not depend on which program of that name is installed.
+
+    With ``-P``: a ``queue.py`` of the user, in the folder where he happens to be, is not taken for Python's.
+    """
+    return [sys.executable, "-P", "-m", "jupyter_queueserver", "start-re-manager", *arguments]
 
 
 def ensure_manager(instance: Instance, arguments: Sequence[str] = (), timeout: float = 20.0, *, force: bool = False) -> Runtime:

@@ -132,14 +132,15 @@ def _own_word(record: EnvironmentRecord) -> Identity | None:
 
 
 def launch_process(
-    instance: Instance, record: EnvironmentRecord, python: str = sys.executable
+    instance: Instance, record: EnvironmentRecord, python: str = sys.executable, *, working_dir: str | None = None
 ) -> tuple[EnvironmentRecord, subprocess.Popen[bytes]]:
     """Start the worker in a session of its own; returns the record with its identity, as written to the disk.
 
     Raises ``OSError`` when the program cannot be started; the record is then left for the caller to remove.
     """
     directory = Path(record.directory)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
     record.reports.mkdir(mode=0o700, exist_ok=True)
     write_connection_file(instance, record)
     write_environment(instance, record)
@@ -160,6 +161,7 @@ def launch_process(
             stderr=console,
             start_new_session=True,
             env=_environment_variables(),
+            cwd=working_dir if working_dir is not None and Path(working_dir).is_dir() else None,
         )
     with contextlib.suppress(ProcessLookupError):
         record = msgspec.structs.replace(record, identity=identity_of(child.pid))

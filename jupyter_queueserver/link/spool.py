@@ -158,10 +158,12 @@ class SpoolReader:
 
     def since(self, n: int) -> list[tuple[int, Report]]:
         """All reports after number ``n`` that are wholly written, in order; empty if there are none."""
-        if self._path is None or self._next != n + 1 or not self._path.exists():
-            self._seek(n)
         self.damage = None
         found: list[tuple[int, Report]] = []
+        if self._path is None or self._next != n + 1 or not self._path.exists():
+            self._seek(n)
+            if self.damage is not None:
+                return found
         while self._path is not None:
             self._read_segment(found, n)
             following = self._directory / segment_name(self._next)
@@ -176,6 +178,8 @@ class SpoolReader:
         for first, path in _segments(self._directory):
             if first <= n + 1 or self._path is None:
                 self._path, self._next = path, first
+        if self._next > n + 1:
+            self.damage = f"Reports {n + 1} to {self._next - 1} are missing."
 
     def _read_segment(self, found: list[tuple[int, Report]], n: int) -> None:
         assert self._path is not None

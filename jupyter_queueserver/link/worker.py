@@ -16,7 +16,7 @@ import msgspec
 from ..core.errors import WorkerRefused
 from ..core.items import Item
 from ..core.reports import Report
-from ..instance import Identity, Instance, ProcessWatch, boot_id
+from ..instance import Identity, Instance, ProcessWatch, boot_id, check_private
 from .console import ConsoleReader
 from .environment import EnvironmentRecord, read_environment
 from .errors import NotAdoptable, WorkerUnreachable
@@ -108,12 +108,15 @@ class WorkerLink:
         return self._process.died
 
     @classmethod
-    async def launch(cls, instance: Instance, record: EnvironmentRecord, python: str = sys.executable) -> Self:
+    async def launch(
+        cls, instance: Instance, record: EnvironmentRecord, python: str = sys.executable, *, working_dir: str | None = None
+    ) -> Self:
         """Start the worker's process and return at once; `hello` waits for its control channel.
 
+        It runs in ``working_dir``; None, or one that is gone: in that of this process.
         Raises ``OSError`` when the process cannot be started.
         """
-        record, child = launch_process(instance, record, python)
+        record, child = launch_process(instance, record, python, working_dir=working_dir)
         watch = ProcessWatch(child.pid)
         identity = record.identity or Identity(child.pid, 0, boot_id(), "")
         return cls(instance, record, WorkerProcess(identity, watch, child), adopted=False)
@@ -129,10 +132,11 @@ class WorkerLink:
             raise NotAdoptable("No environment is recorded.")
         identity, watch = find_process(record)
         try:
+            check_private(Path(read_connection_file(record).ip).parent)
             link = cls(instance, record, WorkerProcess(identity, watch, None), adopted=True)
         except (OSError, ValueError) as err:
             watch.close()
-            raise NotAdoptable(f"The connection file of the worker cannot be read: {err}", alive=True) from err
+            raise NotAdoptable(f"The sockets of the worker cannot be used: {err}", alive=True) from err
         try:
             facts = await link.hello(fence, limit=limit)
         except (WorkerRefused, WorkerUnreachable) as err:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,11 +33,21 @@ class Gone(NamedTuple):
     reason: str
 
 
-async def find_worker(instance: Instance, fence: int, wanted: Callable[[], bool]) -> WorkerLink | Gone | None:
+async def find_worker(
+    instance: Instance,
+    fence: int,
+    wanted: Callable[[], bool],
+    meanwhile: Callable[[EnvironmentRecord, str], Awaitable[None]] | None = None,
+) -> WorkerLink | Gone | None:
     """Adopt the worker that ``environment.json`` names; None if it names none.
 
-    As long as that process lives and does not answer, nothing may be concluded about its plan: this waits, until it answers, is
-    dead, or is no longer wanted (asked before each attempt); then it is killed.
+    As long as that process lives and does not answer, nothing may be concluded about its plan but what it reports: this waits,
+    until it answers, is dead, or is no longer wanted (asked before each attempt); then it is killed.
+
+    Parameters
+    ----------
+    meanwhile
+        Called after each attempt in vain, with the reason as a sentence.
     """
     told = ""
     while True:
@@ -54,6 +64,8 @@ async def find_worker(instance: Instance, fence: int, wanted: Callable[[], bool]
             if err.reason != told:
                 _log.warning("The worker cannot be adopted yet: %s", err.reason)
                 told = err.reason
+            if meanwhile is not None:
+                await meanwhile(record, err.reason)
         await asyncio.sleep(_RETRY)
 
 

@@ -51,15 +51,25 @@ class Bell:
     def is_intact(self) -> bool:
         """Whether senders still find it: somebody may have cleaned up the directory of temporary files."""
         try:
-            return os.stat(self._path).st_ino == self._inode
+            return self._path == self._instance.watchdog_bell and os.stat(self._path).st_ino == self._inode
         except OSError:
             return False
 
-    def repair(self) -> None:
-        """Make it anew, with its directory."""
-        self._instance.prepare()
-        self._socket.close()
-        self._socket = self._bind()
+    def repair(self, *, anew: bool = False) -> None:
+        """Make it again, with its directory.  Raises ``OSError`` if that is impossible; then nobody is heard.
+
+        Parameters
+        ----------
+        anew
+            Whether another directory may be chosen: if no manager lives.
+        """
+        if anew:
+            self._instance.prepare_anew()
+        else:
+            self._instance.prepare()
+        self._path = self._instance.watchdog_bell
+        bell, self._socket = self._socket, self._bind()
+        bell.close()
 
     def close(self) -> None:
         """Close and remove it."""

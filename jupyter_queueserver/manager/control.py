@@ -15,12 +15,11 @@ import zmq.asyncio
 
 from ..api.dispatch import refuse_envelope
 from ..core.errors import MalformedRequest
-from .replies import Answerer, Encoding, encode
+from ..core.limits import CONNECTION_LIMIT, Encoding
+from .replies import Answerer, encode
 
 _log = logging.getLogger(__name__)
 
-#: Bytes beyond which the connection is closed without an answer.
-CONNECTION_LIMIT = 256 * 1024 * 1024
 #: Requests under way beyond which nothing more is received: who floods the server waits in his own socket.
 _UNDER_WAY = 2000
 _REFUSED_FRAMES = MalformedRequest("Failed to decode the request: the message has several frames, one is expected")

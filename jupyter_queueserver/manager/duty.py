@@ -122,7 +122,7 @@ def _open(instance: Instance) -> int:
     try:
         return os.open(instance.watchdog_lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        instance.prepare()
+        instance.prepare_data()
         return os.open(instance.watchdog_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 

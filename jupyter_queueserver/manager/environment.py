@@ -23,7 +23,7 @@ from ..core.items import Item
 from ..core.rules import environment as environment_rules
 from ..core.rules import execution as execution_rules
 from ..core.rules.execution import end_running
-from ..core.rules.recovery import worker_adopted
+from ..core.rules.recovery import foreign_worker_adopted, worker_adopted
 from ..documents.deaths import mark_dead
 from ..instance import Instance
 from ..link.bell import CONSOLE, REPORTS, BellListener
@@ -38,6 +38,7 @@ from ..link.environment import (
 from ..link.errors import WorkerUnreachable
 from ..link.launch import sweep_sockets
 from ..link.messages import PROTOCOL, Allowed
+from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
 from .adoption import Gone, find_worker
 from .intake import Intake
@@ -128,12 +129,14 @@ class Environment:
             keep_re=startup.keep_re,
             device_max_depth=startup.device_max_depth,
             ignore_invalid_plans=startup.ignore_invalid_plans,
+            stop_on_alarm=startup.stop_on_alarm,
         )
         record = msgspec.structs.replace(record, **_named(self._instance, effect.environment_id))
         try:
             prune_environments(self._instance)
-            link = await WorkerLink.launch(self._instance, record)
-        except OSError as err:
+            link = await WorkerLink.launch(self._instance, record, working_dir=startup.working_dir)
+        except Exception as err:  # noqa: BLE001 - whatever it was, there is no worker, and who waits for one must be told
+            _log.error("The worker could not be started.", exc_info=err)
             self._forget(record)
             await self._intake.lost(effect.environment_id, f"The worker could not be started: {err}")
             return
@@ -277,11 +280,11 @@ class Environment:
                 await self._intake.cannot_be_read(link.damage)
 
     async def _acknowledge(self, link: WorkerLink) -> None:
-        applied = self._writer.state.environment.reports_applied
-        if applied - self._acknowledged >= _ACK_EVERY:
-            self._acknowledged = applied
+        environment_id, committed = self._writer.committed_reports  # what is only applied may be needed again
+        if environment_id == link.environment_id and committed - self._acknowledged >= _ACK_EVERY:
+            self._acknowledged = committed
             with contextlib.suppress(WorkerRefused, WorkerUnreachable):
-                await link.ack(applied)
+                await link.ack(committed)
 
     # -- life and death ------------------------------------------------------------------------
 
@@ -327,14 +330,17 @@ class Environment:
 
     async def recover(self) -> None:
         """Find the worker that an earlier manager left, or learn what became of it."""
+        spools: dict[str, SpoolReader] = {}
+
+        async def meanwhile(record: EnvironmentRecord, reason: str) -> None:
+            spool = spools.setdefault(record.environment_id, SpoolReader(record.reports))
+            await self._intake.apply_unreachable(record.environment_id, spool, reason)
+
+        found = await find_worker(self._instance, self._fence, self._is_worker_wanted, meanwhile)
         known = self._writer.state.environment
-        found = await find_worker(self._instance, self._fence, self._is_worker_wanted)
         if isinstance(found, WorkerLink) and found.environment_id != known.environment_id:
-            _log.warning("A worker of an environment that is not on record is ended.")
-            await found.kill()
-            await self._bury(found.record, "The environment is not on record.")
-            await found.detach()
-            found = None
+            await self._adopt_foreign(found)
+            return
         if isinstance(found, WorkerLink):
             self._attach(found)
             await self._bring_reports()
@@ -345,9 +351,28 @@ class Environment:
         if isinstance(found, Gone):
             reason = found.reason
             await self._bury(found.record, reason)
+        await self._lost(reason)
+
+    async def _lost(self, reason: str) -> None:
+        """The worker of the environment in the store is gone."""
+        known = self._writer.state.environment
         if known.state != "closed" and known.environment_id is not None:
             await self._intake.apply_last(known.environment_id)
             await self._intake.lost(known.environment_id, reason)
+
+    async def _adopt_foreign(self, link: WorkerLink) -> None:
+        """Let a worker of which the store knows nothing finish its plan: the store was moved away, or forgets."""
+        _log.warning("A worker is found that was opened with another store; its plan goes on, nothing more is started in it.")
+        await self._lost("The worker is gone; it was not recorded any more.")
+        facts = link.facts
+        rule = functools.partial(
+            foreign_worker_adopted,
+            environment_id=link.environment_id,
+            engine=facts.engine if facts is not None else None,
+            last_report=facts.last_report if facts is not None else 0,
+        )
+        await self._intake.submit(rule)
+        self._attach(link)
 
     def _is_worker_wanted(self) -> bool:
         return self._writer.state.environment.state != "destroying"

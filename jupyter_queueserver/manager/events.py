@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 FORGET_AFTER = 10.0
 #: Changes that are kept for those who come back.
 _KEPT_CHANGES = 5000
+#: Bytes of their texts at most.
+_KEPT_BYTES = 8 * 1024 * 1024
 #: Messages that wait for one subscriber before it counts as slow.
 _HIGH_WATER = 2000
 #: Bytes of console text that a new subscriber gets.
@@ -89,7 +91,8 @@ class EventStream:
         self._status = status
         self._console = console
         self._subscribers: dict[bytes, _Subscriber] = {}
-        self._changes: deque[tuple[int, Text, float]] = deque(maxlen=_KEPT_CHANGES)
+        self._changes: deque[tuple[int, Text, float]] = deque()
+        self._kept_bytes = 0
         self._socket = context.socket(zmq.ROUTER)
         self._socket.set(zmq.LINGER, 200)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
@@ -161,9 +164,15 @@ class EventStream:
     def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
         """Send committed changes; called after `state` has become the present one."""
         entries = [(first_seq + place, Text(codec.to_json(public(change))), state.time) for place, change in enumerate(changes)]
-        self._changes.extend(entries)
+        self._keep(entries)
         if any("state" in subscriber.topics for subscriber in self._subscribers.values()):
             self._broadcast("state", self._changes_text(entries))
+
+    def _keep(self, entries: Sequence[tuple[int, Text, float]]) -> None:
+        self._changes.extend(entries)
+        self._kept_bytes += sum(len(bytes(text)) for _, text, _ in entries)
+        while self._changes and (len(self._changes) > _KEPT_CHANGES or self._kept_bytes > _KEPT_BYTES):
+            self._kept_bytes -= len(bytes(self._changes.popleft()[1]))
 
     def tell(self, topic: str, message: dict[str, Any]) -> None:
         """Send a message of the topic ``console`` or ``documents``."""

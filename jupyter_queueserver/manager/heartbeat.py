@@ -128,6 +128,7 @@ class Heartbeat:
     def _send(self, kind: BeatKind, text: str) -> bool:
         data = encode_beat(Beat(kind, os.getpid(), text))
         try:
+            self._instance.check_sockets()
             self._socket.sendto(data, str(self._instance.watchdog_bell))
         except BlockingIOError:
             return True  # a watchdog that is slow is still there

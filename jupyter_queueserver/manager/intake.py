@@ -14,10 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.decision import Step
-from ..core.errors import ServiceError
+from ..core.errors import QueueServerError, ServiceError
 from ..core.reports import Alarm, WorkerLost
 from ..core.rules import environment as environment_rules
-from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports
+from ..core.rules.recovery import worker_unreachable
+from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports, pass_over
 from ..instance import Instance
 from ..link.spool import SpoolReader
 from .writer import Writer
@@ -38,16 +39,24 @@ class Intake:
         self._instance = instance
         self._writer = writer
 
-    async def submit(self, rule: Callable[[Step], Any], *, durable: bool = True) -> None:
-        """Submit what cannot be refused: try again until the store takes it."""
+    async def submit(self, rule: Callable[[Step], Any], *, durable: bool = True) -> bool:
+        """Submit what cannot be refused: try again until the store takes it.
+
+        Returns False when the rule itself is at fault, which the writer has logged: nothing changed, and it would fail again in
+        every life of the manager.
+        """
         while True:
             try:
                 await self._writer.submit(rule, durable=durable)
             except ServiceError as err:
                 _log.error("A report waits for the store: %s", err.msg)
                 await asyncio.sleep(_RETRY)
+            except QueueServerError as err:
+                if err.code != "internal_error":
+                    raise
+                return False
             else:
-                return
+                return True
 
     async def apply(self, environment_id: str, since: Since) -> None:
         """Apply all reports of an environment that are not part of the state yet; waits for a store that is away."""
@@ -60,7 +69,35 @@ class Intake:
                 return
             durable = not all(isinstance(report, REPLAYABLE) for _, report in reports)
             rule = functools.partial(apply_reports, environment_id=environment_id, reports=reports)
-            await self.submit(rule, durable=durable)
+            if not await self.submit(rule, durable=durable) and not await self._one_by_one(environment_id, reports):
+                return
+
+    async def _one_by_one(self, environment_id: str, reports: list[tuple[int, Any]]) -> bool:
+        """Apply reports of which one makes its rule fail: that one is passed over; False: not even that can be done."""
+        for number, report in reports:
+            rule = functools.partial(apply_reports, environment_id=environment_id, reports=[(number, report)])
+            if await self.submit(rule):
+                continue
+            msg = (
+                f"Report {number} of the worker ({type(report).__name__}) could not be applied by a fault of the server. "
+                "If the plan does not seem to end, destroy the environment."
+            )
+            _log.error("%s It is passed over: %r", msg, report)
+            if not await self.submit(functools.partial(pass_over, environment_id=environment_id, number=number, msg=msg)):
+                return False
+        return True
+
+    async def apply_unreachable(self, environment_id: str, spool: SpoolReader, reason: str) -> None:
+        """`apply` for a worker that lives and does not answer: say why, and what it has reported all the same."""
+        known = self._writer.state.environment
+        if known.environment_id != environment_id:
+            return
+        if known.state != "closed" and known.unreachable != reason:
+            rule = functools.partial(worker_unreachable, environment_id=environment_id, reason=reason)
+            await self.submit(rule, durable=False)
+        await self.apply(environment_id, spool.since)
+        if spool.damage is not None and spool.damage != self._writer.state.environment.alarm:
+            await self.cannot_be_read(spool.damage)
 
     async def apply_last(self, environment_id: str, since: Since | None = None) -> None:
         """`apply` for a dead worker: whatever it reported, nothing is started any more."""
@@ -107,7 +144,7 @@ class Intake:
         told = self._spool(known.environment_id).since(known.reports_applied)
         reports: list[Any] = list(itertools.takewhile(lambda entry: isinstance(entry[1], REPLAYABLE), told))
         rule = functools.partial(apply_reports, environment_id=known.environment_id, reports=reports)
-        await self._writer.submit(rule, durable=False)
+        await self.submit(rule, durable=False)  # one that cannot be applied is passed over later, by `apply`
 
     def _spool(self, environment_id: str) -> SpoolReader:
         return SpoolReader(self._reports_of(environment_id))

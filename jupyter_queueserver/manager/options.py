@@ -7,6 +7,7 @@ configuration file and checks that directories exist; it must not write anything
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,9 +138,16 @@ def make_settings(given: Mapping[str, Any], environ: Mapping[str, str], data_dir
         known["zmq_encoding"] = known["zmq_encoding"].lower()
     source = resolve_startup(values, environ)
     try:
-        return msgspec.convert({**known, **addresses, **source, "data_dir": data_dir}, Settings)
+        return msgspec.convert({**known, **addresses, **source, "data_dir": data_dir, "working_dir": _working_dir()}, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"The options cannot be used: {error}.") from error
+
+
+def _working_dir() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was deleted meanwhile
+        return None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
-from .replies import Encoding, encode
+from ..core.limits import Encoding
+from .replies import encode
 from .sending import send_now
 
 #: Seconds after which the status is published again though nothing changed.

@@ -6,24 +6,23 @@ import asyncio
 import datetime
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from ..api import Call, Context, parse_request, read_call, refuse
 from ..api.dispatch import refuse_envelope
 from ..core import codec
 from ..core.errors import MalformedRequest, QueueServerError, TooLarge
+from ..core.limits import VALUES_LIMIT, Encoding, check_size
 from ..core.state import State
 from ..core.status import status
 from .writer import Writer
 
 _log = logging.getLogger(__name__)
 
-#: Bytes of the largest request that is read.
-REQUEST_LIMIT = 64 * 1024 * 1024
+#: Bytes from which a request is decoded in a thread.
+_BIG = 256 * 1024
 #: Seconds that an answer may wait for the worker.
 _WORKER_PATIENCE = 1.5
-
-Encoding = Literal["json", "msgpack"]
 
 
 def local_time(seconds: float) -> str:
@@ -48,7 +47,8 @@ class Answerer:
     async def answer(self, request: bytes, encoding: Encoding = "json") -> bytes:
         """Answer one request; never raises."""
         try:
-            call = parse_request(decode(request, encoding))
+            big = len(request) > _BIG
+            call = parse_request(await asyncio.to_thread(decode, request, encoding) if big else decode(request, encoding))
         except QueueServerError as err:
             reply = refuse_envelope(err)
             if isinstance(err, TooLarge):
@@ -112,14 +112,12 @@ async def _worker_answers(effects: tuple[asyncio.Task[None], ...]) -> None:
 
 def decode(request: bytes, encoding: Encoding) -> Any:
     """Decode a request; raises `MalformedRequest` in the words of the interface, or `TooLarge`."""
-    if len(request) > REQUEST_LIMIT:
-        raise TooLarge(
-            f"The request has {len(request)} bytes; at most {REQUEST_LIMIT} are read.",
-            hint="Split the batch into several requests.",
-        )
+    check_size(request, encoding)
     try:
         decoded = codec.from_json(request) if encoding == "json" else codec.from_msgpack(request)
-    except (ValueError, RecursionError) as err:
+        if encoding == "msgpack" and len(request) > VALUES_LIMIT:
+            check_size(codec.to_json(decoded))
+    except (ValueError, RecursionError, TypeError) as err:
         raise MalformedRequest(f"Failed to decode the request: {err}") from err
     if isinstance(decoded, str):
         raise MalformedRequest(f"Failed to decode the request: {decoded!r} is text, not an object")

@@ -11,9 +11,10 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+import zmq
 import zmq.asyncio
 from msgspec.structs import replace
 
@@ -21,7 +22,9 @@ from ..api import Context
 from ..core import effects
 from ..core.catalogue import Catalogue
 from ..core.changes import AnyChange, PermissionsSet, apply, begin_life
+from ..core.errors import PermissionsInvalid, StateError
 from ..core.permissions import Permissions
+from ..core.rules.environment import end_if_idle
 from ..core.state import State
 from ..core.status import manager_state
 from ..instance import Runtime, identity_of, remove_runtime, write_runtime
@@ -33,11 +36,14 @@ from .environment import Environment
 from .events import EventStream
 from .heartbeat import Heartbeat
 from .permissions import load_permissions
+from .presence import watch_sockets
 from .publish import InfoSocket
 from .relay import LiveDocuments, Relay
 from .replies import Answerer, local_time
 from .settings import Settings
 from .writer import Writer, new_uid
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -65,10 +71,12 @@ class Service:
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._started = time.time()
         self._ready = False
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Serve until the end; returns the exit status."""
         fence = self._store.acquire(self._owner())
+        self._instance.prepare()  # the directory of the sockets may have been cleaned away since the last life
         self._heartbeat = Heartbeat(
             self._instance, use_pidfd=self._settings.use_pidfd, on_watchdog=lambda _: self._write_runtime()
         )
@@ -101,9 +109,18 @@ class Service:
         )
 
     def _first_state(self) -> State:
-        """Load the state, or make the first one, with the permissions of the file."""
-        permissions = load_permissions(self._settings.user_group_permissions)
+        """Load the state, or make the first one, with the permissions of the file.
+
+        A file that cannot be used refuses the first start; later the permissions before it stay.
+        """
         loaded = self._store.load()
+        try:
+            permissions = load_permissions(self._settings.user_group_permissions)
+        except PermissionsInvalid as err:
+            if loaded is None:
+                raise
+            _log.error("%s; the permissions before it stay.", err.msg)
+            permissions = None
         if loaded is None:
             state = State(catalogue=Catalogue({}, {}, permissions or Permissions.default()))
         else:
@@ -135,7 +152,9 @@ class Service:
         self._environment.connect(self._writer)
         self._answerer = Answerer(self._writer, self._reading_context)
         self._console = Console(self._tell_console)
-        self._control = ControlSocket(self._context, instance.control_address, self._answerer)
+        self._control = self._bound(
+            instance.control_address, lambda address: ControlSocket(self._context, address, self._answerer)
+        )
         self._events = EventStream(
             self._context,
             instance.events_address,
@@ -147,23 +166,45 @@ class Service:
         self._live = LiveDocuments(
             self._context, instance.documents_address, lambda text: self._events.tell_text("documents", text)
         )
-        self._relay = Relay(instance, settings, lambda: self._environment.link is not None)
+        self._relay = Relay(instance, settings, self._is_relay_wanted)
         self._build_tcp()
+
+    def _is_relay_wanted(self) -> bool:
+        """There are documents also of a worker that lives and cannot be reached."""
+        return self._environment.link is not None or self._writer.state.environment.unreachable is not None
 
     def _build_tcp(self) -> None:
         settings = self._settings
         self._tcp: ControlSocket | None = None
         self._info: InfoSocket | None = None
         if settings.zmq_control_addr:
-            self._tcp = ControlSocket(
-                self._context,
+            self._tcp = self._bound(
                 settings.zmq_control_addr,
-                self._answerer,
-                encoding=settings.zmq_encoding,
-                private_key=settings.zmq_private_key,
+                lambda address: ControlSocket(
+                    self._context,
+                    address,
+                    self._answerer,
+                    encoding=settings.zmq_encoding,
+                    private_key=settings.zmq_private_key,
+                ),
             )
         if settings.zmq_info_addr and settings.zmq_publish_console:
-            self._info = InfoSocket(self._context, settings.zmq_info_addr, self._answerer.status, settings.zmq_encoding)
+            self._info = self._bound(
+                settings.zmq_info_addr,
+                lambda address: InfoSocket(self._context, address, self._answerer.status, settings.zmq_encoding),
+            )
+
+    def _bound(self, address: str, make: Callable[[str], T]) -> T:
+        """Make a socket; raises ``OSError`` with address and advice if it cannot be bound."""
+        try:
+            return make(address)
+        except zmq.ZMQError as err:
+            self._context.destroy(linger=0)
+            self._remove_sockets()
+            advice = "Check the directory."
+            if address.startswith("tcp:"):
+                advice = "Choose another address (--zmq-control-addr, --zmq-info-addr), or leave TCP out (--private)."
+            raise OSError(f"The address {address} cannot be used: {err.strerror}. {advice}") from err
 
     def _work(self) -> list[Any]:
         work = [
@@ -173,6 +214,7 @@ class Service:
             self._relay.run(),
             self._heartbeat.run(),
             self._environment.run(),
+            watch_sockets(self._instance),
         ]
         if self._tcp:
             work.append(self._tcp.run())
@@ -243,13 +285,19 @@ class Service:
     # -- ending --------------------------------------------------------------------------------
 
     def _asked_to_end(self) -> None:
-        state = self._writer.state
-        current = manager_state(state)
-        if state.running is None and current not in ("closing_environment", "destroying_environment"):
+        asking = asyncio.create_task(self._decide_end())
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _decide_end(self) -> None:
+        """A signal asks for the end: decided like a request, so that nothing is accepted any more once it is."""
+        try:
+            ends = (await self._writer.submit(end_if_idle, is_wish=True)).result
+        except StateError:  # it ends already
             self._heartbeat.ending()
-            self._end_task = asyncio.create_task(self._stop())
             return
-        self._heartbeat.busy(describe_work(state))
+        if not ends:
+            self._heartbeat.busy(describe_work(self._writer.state))
 
     async def _stop(self) -> None:
         """End everything that belongs to this manager, on a wish."""
@@ -257,6 +305,7 @@ class Service:
         self._instance.stopped_mark.touch(mode=0o600)
         await asyncio.sleep(0.02)  # the answer to who asked for it goes out first
         await self._environment.end()
+        self._console.finish()
         await self._relay.end()
         self._finish(ENDED)
 

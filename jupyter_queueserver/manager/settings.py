@@ -77,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds without a heartbeat after which the watchdog kills the manager and starts another.
     use_pidfd
         Whether deaths are seen through pidfd where the system has it; else by looking every 0.2 s.
+    working_dir
+        Directory in which the user started the program: that of the worker; None: the data directory.
     manager_program
         Python file started instead of ``-m jupyter_queueserver.manager``; None: the manager.  For tests.
     """
@@ -105,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     store: Literal["sqlite", "memory"] = "sqlite"
     silence_limit: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     use_pidfd: bool = True
+    working_dir: str | None = None
     manager_program: str | None = None
 
     @property

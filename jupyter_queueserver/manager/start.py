@@ -97,8 +97,11 @@ def _on_users_wish(instance: Instance) -> Duty:
 
 
 def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Callable[[StartReport], None]) -> int:
-    instance.prepare()
     living = _living_manager(instance, duty)
+    if living is None:
+        instance.prepare_anew()
+    else:
+        instance.prepare()
     path = settings_path(instance)
     if options.settings is None:
         settings = read_settings(path)
@@ -111,6 +114,8 @@ def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Call
         instance.stopped_mark.unlink(missing_ok=True)
         write_settings(settings, path)
     foreground = options.settings is not None and options.report_fd is None
+    if not foreground:  # its options are read: it holds nobody's directory any longer
+        os.chdir(instance.data_dir)
     watchdog = Watchdog(
         settings,
         duty,
@@ -140,7 +145,8 @@ def _living_manager(instance: Instance, duty: Duty) -> Identity | None:
 def _announce_adoption(settings: Settings, path: Path, living: Identity) -> None:
     text = f"A manager (process {living.pid}) runs without watchdog; this one watches over it from now on."
     with contextlib.suppress(SettingsError):
-        if read_settings(path) != settings:
+        known = msgspec.structs.replace(read_settings(path), working_dir=settings.working_dir)
+        if known != settings:
             text += " It keeps its settings: the options given now are applied when the manager is restarted."
     _say(text)
 
@@ -155,7 +161,7 @@ def describe_owner(instance: Instance, note: DutyNote | None) -> str:
     where = f", its manager answers at {runtime.tcp_address or runtime.control_address}" if runtime else ""
     return (
         f"The data directory {instance.data_dir} is already in use by start-re-manager ({who}{where})."
-        " Stop it with `qserver manager stop`, or choose another --data-dir."
+        f" Stop it with `qserver --data-dir {instance.data_dir} manager stop`, or choose another --data-dir."
     )
 
 
@@ -183,7 +189,7 @@ def detach(instance: Instance, options: StartOptions) -> int:
 
 
 def _start_in_background(instance: Instance, options: StartOptions, deadline: float) -> StartReport:
-    instance.prepare()
+    instance.prepare_data()
     log = instance.logs / "watchdog.log"
     receiver, sender = os.pipe()
     try:

@@ -34,8 +34,8 @@ class Supervised:
         """Start a manager; its output is appended to the manager's log.  Raises ``OSError`` if that is
         impossible."""
         program = [settings.manager_program] if settings.manager_program else ["-m", "jupyter_queueserver.manager"]
-        command = [sys.executable, *program, "--settings", str(settings_path(settings.instance))]
-        child = spawn_detached(command, log_path(settings))
+        command = [sys.executable, "-P", *program, "--settings", str(settings_path(settings.instance))]
+        child = spawn_detached(command, log_path(settings), cwd=settings.data_dir)
         watch = ProcessWatch(child.pid, use_pidfd=settings.use_pidfd)
         # An unreaped child keeps its pid and its entry, so this cannot fail or name another process.
         return cls(watch, identity_of(child.pid), child)

@@ -264,7 +264,10 @@ class Watchdog:
     def _check_silence(self, now: float) -> None:
         if not self._bell.is_intact():
             self._say("The socket of the heartbeat had been removed by somebody; it is made again.")
-            self._bell.repair()
+            try:
+                self._bell.repair()
+            except OSError as error:  # the next manager is started with another directory
+                self._kill(f"cannot be heard any more ({error})")
             self._heard = now
             return
         self._kill(f"has been silent for {now - self._heard:.1f} s")
@@ -285,6 +288,8 @@ class Watchdog:
         self._start_at = None
         self._forget_life()
         try:
+            if not self._bell.is_intact():
+                self._bell.repair(anew=True)
             self._manager = Supervised.spawn(self._settings)
         except FileNotFoundError as error:
             self._report(f"No manager can be started: the data directory is incomplete ({error}).")

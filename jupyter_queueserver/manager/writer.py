@@ -2,6 +2,7 @@
 
 The order is the promise: rule, commit, the new state replaces the old, changes are published, effects start, the answer goes
 out.  If anything before the commit fails, nothing has happened.  Readers use `Writer.state` and never wait.
+Once the manager's end is decided, every later wish is refused and no report starts an item.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from ..api import Call, decide
 from ..api.dispatch import prepare
 from ..core.changes import AnyChange
 from ..core.decision import Step
-from ..core.effects import AnyEffect
-from ..core.errors import QueueServerError, StoreUnavailable
+from ..core.effects import AnyEffect, StopManager
+from ..core.errors import QueueServerError, StateError, StoreUnavailable
+from ..core.rules.environment import end_with_manager
 from ..core.state import State
 from ..storage import FenceLost, Store
 
@@ -29,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a slice of a long check may take before others are served.
 _SLICE = 0.002
+#: Changes after which even those are committed that could be read again from the spool.
+_UNCOMMITTED = 1000
 
 Rule = Callable[[Step], Any]
 
@@ -50,6 +54,7 @@ class Publisher(Protocol):
 class _Input(msgspec.Struct):
     rule: Rule
     durable: bool
+    is_wish: bool
     done: asyncio.Future[Outcome]
 
 
@@ -70,6 +75,13 @@ class Writer:
         Called when another manager has taken the store over; this one must end.
     clock
         Seconds since the epoch.
+
+    Attributes
+    ----------
+    state
+        The present state; some of it may not be committed yet (see `submit`).
+    committed_reports
+        Environment, and number of the last of its reports that the store holds: the worker may forget those.
     """
 
     def __init__(
@@ -90,30 +102,46 @@ class Writer:
         self._inputs: asyncio.Queue[_Input] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._uncommitted: list[AnyChange] = []
+        self._is_ending = False
+        self.committed_reports = _reports_in(state)
 
     async def run(self) -> None:
         """Serve inputs until cancelled."""
         while True:
-            entry = await self._inputs.get()
-            try:
-                outcome = await self._decide(entry.rule, entry.durable)
-            except QueueServerError as err:
-                _settle(entry.done, err)
-            except Exception as err:  # noqa: BLE001 - boundary of one input: a fault in a rule must not end the queue
-                _log.exception("An input failed by a fault of the server.")
-                _settle(entry.done, QueueServerError(f"Error: {err!r}", code="internal_error"))
-            else:
-                if not entry.done.done():
-                    entry.done.set_result(outcome)
+            await self._serve(await self._inputs.get())
+            if self._is_ending:  # before the next input: a report must not start an item that would be killed at once
+                await self._close_queue()
 
-    async def submit(self, rule: Rule, *, durable: bool = True) -> Outcome:
+    async def _serve(self, entry: _Input) -> None:
+        try:
+            if self._is_ending and entry.is_wish:
+                raise _ends()
+            outcome = await self._decide(entry.rule, entry.durable)
+        except QueueServerError as err:
+            _settle(entry.done, err)
+        except Exception as err:  # noqa: BLE001 - boundary of one input: a fault in a rule must not end the queue
+            _log.exception("An input failed by a fault of the server.")
+            _settle(entry.done, QueueServerError(f"Error: {err!r}", code="internal_error"))
+        else:
+            if not entry.done.done():
+                entry.done.set_result(outcome)
+
+    async def _close_queue(self) -> None:
+        """Decide what the end means for the worker; tried again with each input if the store does not take it."""
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        await self._serve(_Input(end_with_manager, True, False, done))
+        if (err := done.exception()) is not None:
+            _log.warning("The end of the environment is not on record yet: %s", err)
+
+    async def submit(self, rule: Rule, *, durable: bool = True, is_wish: bool = False) -> Outcome:
         """Decide an input; raises what the rule raises, or `StoreUnavailable`.
 
         ``durable`` False: what it changes can be read again from the worker's spool, so that it is committed with the next input
-        that is durable.
+        that is durable.  ``is_wish`` True: somebody wants it, so that it is refused (``manager_ending``) once the manager's end
+        is decided; False: it is a fact.
         """
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self._inputs.put(_Input(rule, durable, done))
+        await self._inputs.put(_Input(rule, durable, is_wish, done))
         return await done
 
     async def call(self, call: Call) -> Outcome:
@@ -126,7 +154,7 @@ class Writer:
                 return decide(call, step, prepared)
             return decide(call, step, _at_once(call, step.state))  # the lists changed meanwhile
 
-        return await self.submit(rule)
+        return await self.submit(rule, is_wish=True)
 
     async def _decide(self, rule: Rule, durable: bool) -> Outcome:
         step = Step(self.state, self._clock(), new_uid)
@@ -135,12 +163,20 @@ class Writer:
             await self._commit(step, durable)
             first_seq = self.state.seq + 1
             self.state = step.state
-            self._publisher.publish(step.changes, first_seq, step.state)
+            self._publish(step.changes, first_seq)
+        if any(isinstance(effect, StopManager) for effect in step.effects):
+            self._is_ending = True
         return Outcome(result, tuple(map(self._act, step.effects)))
+
+    def _publish(self, changes: Sequence[AnyChange], first_seq: int) -> None:
+        try:
+            self._publisher.publish(changes, first_seq, self.state)
+        except Exception:  # noqa: BLE001 - boundary of the listeners: what is committed takes effect, heard or not
+            _log.exception("Changes from %d on could not be published.", first_seq)
 
     async def _commit(self, step: Step, durable: bool) -> None:
         changes = [*self._uncommitted, *step.changes]
-        if durable:
+        if durable or len(changes) >= _UNCOMMITTED:
             loop = asyncio.get_running_loop()
             try:
                 await loop.run_in_executor(self._thread, self._store.commit, changes, step.state)
@@ -153,6 +189,7 @@ class Writer:
                 _log.exception("The store did not take a change.")
                 raise StoreUnavailable(f"The change could not be stored: {err}") from err
             changes = []
+            self.committed_reports = _reports_in(step.state)
         self._uncommitted = changes
 
     def close(self) -> None:
@@ -164,6 +201,18 @@ class Writer:
 def new_uid() -> str:
     """Return a fresh uid (UUID4)."""
     return str(uuid.uuid4())
+
+
+def _reports_in(state: State) -> tuple[str | None, int]:
+    return state.environment.environment_id, state.environment.reports_applied
+
+
+def _ends() -> StateError:
+    return StateError(
+        "RE Manager is ending.",
+        code="manager_ending",
+        hint="Nothing was changed. Start the manager again and repeat the request.",
+    )
 
 
 def _settle(done: asyncio.Future[Outcome], err: QueueServerError) -> None:

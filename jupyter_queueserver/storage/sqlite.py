@@ -47,6 +47,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._fence = 0
         self._is_empty = True
+        self._place: tuple[int, int] | None = None
 
     def acquire(self, owner: Owner) -> int:
         """Lock, open, migrate, and raise the fence; see the protocol for what it raises."""
@@ -55,6 +56,7 @@ class SqliteStore:
             with self._explained("opened"):
                 self._connection = _connected(self.path)
                 _prepared(self._connection, self.path)
+            self._place = _place(self.path)
             with self._explained("written"), self._transaction() as cursor:
                 self._fence = _fence(cursor) + 1
                 cursor.execute(statements()["write_meta"], ("fence", self._fence))
@@ -79,6 +81,8 @@ class SqliteStore:
         """Keep the changes in one transaction; raises `FenceLost` or `StoreUnavailable`."""
         if not changes:
             return
+        if self._connection is not None:
+            self._check_in_place()
         with self._explained("written"), self._transaction() as cursor:
             if _fence(cursor) != self._fence:
                 raise FenceLost(f"Another manager has acquired the store {self.path}.")
@@ -90,6 +94,14 @@ class SqliteStore:
             names = PARTS if self._is_empty else touched_parts(changes)
             cursor.executemany(statements()["write_part"], part_texts(after, names).items())
         self._is_empty = False
+
+    def _check_in_place(self) -> None:
+        """A file that was deleted or exchanged while it is open takes commits that nobody would ever find again."""
+        if _place(self.path) != self._place:
+            raise StoreUnavailable(
+                f"The store {self.path} was deleted or replaced while it was in use.",
+                hint="Nothing was changed. Put the file back, or stop the manager and start it again.",
+            )
 
     def last_owner(self) -> Owner | None:
         """Return who acquired it last."""
@@ -138,6 +150,15 @@ def _fence(cursor: sqlite3.Cursor) -> int:
     if found is None:
         raise StoreBroken("The store is damaged: its fence number is missing.")
     return found[0]
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file that the path leads to; None if it leads nowhere."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -49,6 +49,8 @@ TOUCHED: dict[type, tuple[str, ...]] = {
     ch.ExecutionSet: ("execution",),
     ch.EngineSet: ("engine",),
     ch.RunsSet: ("runs",),
+    ch.RunAdded: ("runs",),
+    ch.RunEnded: ("runs",),
     ch.PlansSet: ("plans",),
     ch.DevicesSet: ("devices",),
     ch.PermissionsSet: ("permissions",),

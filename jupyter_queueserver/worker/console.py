@@ -7,6 +7,7 @@ last words of a crashing process are not lost in a pipe.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import threading
 import time
@@ -22,6 +23,9 @@ from ..link.console import punch_head
 _IN_MODIFY = 0x00000002
 #: Seconds between two rings at least.
 RING_INTERVAL = 0.05
+
+
+log = logging.getLogger(__name__)
 
 
 class ConsoleStream(OutStream):
@@ -43,7 +47,10 @@ class ConsoleStream(OutStream):
             super().flush()
 
     def _flush(self) -> None:
-        super()._flush()
+        try:
+            super()._flush()
+        except UnicodeError:
+            log.warning("text that is no text could not be sent to attached consoles; it is in the console file")
         for tell in self.on_text:
             tell()
 

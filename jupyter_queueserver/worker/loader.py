@@ -131,7 +131,7 @@ def describe_failure(err: BaseException) -> dict[str, Any]:
     """``error``, ``line`` and ``traceback`` of an exception that left startup code."""
     frames = own_frames_cut(err.__traceback__, _OWN_FILE)
     line = getattr(err, "lineno", None) if isinstance(err, SyntaxError) else None
-    if line is None and frames is not None:
+    if line is None and frames is not None and not isinstance(err, UnicodeDecodeError):  # that is raised by the reading
         line = frames.tb_lineno
     text = "".join(traceback.format_exception(type(err), err, frames))
     return {"error": f"{type(err).__name__}: {err}", "line": line, "traceback": text}

@@ -30,6 +30,7 @@ _ENDINGS: dict[Command, Ending] = {
     "abort": "aborted",
     "halt": "halted",
 }
+_UNTOLD: dict[str, Ending] = {"abort": "aborted", "fail": "failed"}
 BINDING_FAILED = "Plan failed: Error occurred while processing plan parameters or starting the plan: "
 BY_HAND = "The paused plan was continued by hand, outside of the queue."
 
@@ -74,10 +75,10 @@ class Runner:
             return
         try:
             plan, metadata = self._prepare(item)
-        except (Exception, SystemExit) as err:  # noqa: BLE001 - users' code may raise anything; it ends the item
+        except BaseException as err:  # noqa: BLE001 - users' code may raise anything; it ends the item
             text = _traceback(err)
-            print(text)  # the RunEngine prints those of running plans itself
             self._end("failed", f"{BINDING_FAILED}{err}", text)
+            _show(text)  # the RunEngine prints those of running plans itself
             return
         self._call(lambda: self._engine.run_engine(plan, **metadata), "completed")
 
@@ -116,10 +117,10 @@ class Runner:
         self._engine.calling = True
         try:
             function()
-        except (Exception, SystemExit, KeyboardInterrupt) as err:  # noqa: BLE001 - the plan's own exceptions: reported
+        except BaseException as err:  # noqa: BLE001 - the plan's own exceptions: reported
             self._interrupted_or_failed(err)
         else:
-            self._end(ending)
+            self._end(*self._honest(ending))
         finally:
             self._engine.calling = False
 
@@ -130,7 +131,14 @@ class Runner:
         elif type(err).__name__ == "RunEngineInterrupted":
             self._end(self._ending_by_statuses(interrupted=True), "The plan was interrupted.")
         else:
-            self._end("failed", f"Plan failed: {err}", _traceback(err))
+            self._end("failed", f"Plan failed: {err!s}" if str(err) else f"Plan failed: {err!r}", _traceback(err))
+
+    def _honest(self, ending: Ending) -> tuple[Ending, str]:
+        """A RunEngine that was cancelled inside returns as if all were well; its own status says what happened."""
+        status = getattr(self._engine.run_engine, "_exit_status", None)
+        if ending == "completed" and status in _UNTOLD:
+            return _UNTOLD[status], f"The RunEngine ended the plan with status '{status}' without an exception."
+        return ending, ""
 
     def _ending_by_statuses(self, *, interrupted: bool = False) -> Ending:
         statuses = set(self._engine.exit_statuses.values())
@@ -158,7 +166,7 @@ class Runner:
             )
         )
         if msg:
-            print(msg)
+            _show(msg)
 
 
 def merged_metadata(meta: Any) -> dict[str, Any]:
@@ -168,6 +176,14 @@ def merged_metadata(meta: Any) -> dict[str, Any]:
     for part in reversed(parts):
         merged.update(part)
     return merged
+
+
+def _show(text: str) -> None:
+    """Print for whoever reads the console; a closed or replaced `sys.stdout` must not change how an item ends."""
+    try:
+        print(text)
+    except Exception:
+        log.exception("the console cannot be written")
 
 
 def _traceback(err: BaseException) -> str:

@@ -139,3 +139,16 @@ def test_another_environment_begins_its_console_anew() -> None:
     assert isinstance(event, ConsoleEvent)
     assert event.text == "new"
     assert _asked(feed)["console"] == 3
+
+
+def test_replaced_bytes_do_not_shift_the_console() -> None:
+    """Two bytes that are no UTF-8 are shown by two signs of three bytes each: ``end`` tells the truth."""
+    feed = Feed(("console",))
+    first = {"kind": "console", "environment_id": "e", "offset": 0, "end": 4, "text": "\ufffd\ufffdab", "time": 1.0}
+    event = feed.receive(codec.to_json(first))
+    assert isinstance(event, ConsoleEvent)
+    assert feed.console == 4
+    event = feed.receive(codec.to_json(first | {"offset": 4, "end": 6, "text": "cd"}))
+    assert isinstance(event, ConsoleEvent)
+    assert event.text == "cd"
+    assert feed.console == 6

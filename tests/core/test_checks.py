@@ -445,3 +445,26 @@ def test_an_ordinary_item_is_checked_in_microseconds():
             check.check(item)
         best = min(best, (time.perf_counter() - start) / 1000)
     assert best < 50e-6
+
+
+DEVICES = {
+    "det": {"components": {"x": {}}},
+    "stage": {"excluded": True, "components": {"x": {}}},
+}
+
+
+@pytest.mark.parametrize("value", ["det", "det.x", "det.x.deeper", "stage.x", ["det"]])
+def test_names_of_devices_are_taken(value):
+    kind = "typing.List[__READABLE__]" if isinstance(value, list) else "__MOVABLE__"
+    plans = {"p": {"name": "p", "parameters": [parameter("x", kind)]}}
+    assert ItemChecker(plans, DEVICES).check({"name": "p", "args": [value]}) == ()
+
+
+@pytest.mark.parametrize(("value", "hint"), [("dett", "Did you mean 'det'?"), ("stage", None), ("", None), (5, None)])
+def test_what_is_no_device_is_refused(value, hint):
+    plans = {"p": {"name": "p", "parameters": [parameter("x", "__READABLE__")]}}
+    with pytest.raises(ItemInvalid, match="name of a device") as caught:
+        ItemChecker(plans, DEVICES).check({"name": "p", "args": [value]})
+    assert caught.value.path == "item.args"
+    if hint:
+        assert caught.value.hint == hint

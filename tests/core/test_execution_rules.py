@@ -13,7 +13,7 @@ from jupyter_queueserver.core.decision import Step
 from jupyter_queueserver.core.errors import QueueServerError
 from jupyter_queueserver.core.reports import Alarm, EngineState, EnvironmentReady
 from jupyter_queueserver.core.rules.execution import begin, start_queue
-from jupyter_queueserver.core.rules.recovery import worker_adopted
+from jupyter_queueserver.core.rules.recovery import foreign_worker_adopted, worker_adopted, worker_unreachable
 from jupyter_queueserver.core.rules.reports import apply_report
 from jupyter_queueserver.core.state import Environment
 from jupyter_queueserver.core.status import manager_state, status
@@ -490,3 +490,28 @@ def test_an_outdated_worker_finishes_its_plan_and_starts_no_other() -> None:
     assert (state_of(stage), stage.numbers, stage.past) == ("idle", [2], [(1, "completed", "completed")])
     assert stage.refused("queue_start")["error"]["code"] == "worker_outdated"
     stage.ok("environment_close")
+
+
+def test_a_worker_that_cannot_be_reached_is_named_and_starts_nothing() -> None:
+    stage = Stage.opened(1)
+    known = stage.state.environment.environment_id
+    assert known is not None
+    stage.submit(lambda step: worker_unreachable(step, "another", "It is mute."))
+    assert shown(stage)["environment_unreachable"] is None
+    stage.submit(lambda step: worker_unreachable(step, known, "It is mute."))
+    assert shown(stage)["environment_unreachable"] == "It is mute."
+    assert stage.refused("queue_start")["error"]["code"] == "worker_unreachable"
+    stage.submit(worker_adopted)
+    assert shown(stage)["environment_unreachable"] is None
+    stage.ok("queue_start")
+
+
+def test_a_worker_of_another_store_is_left_to_its_plan() -> None:
+    stage = Stage.opened(1)
+    stage.submit(lambda step: foreign_worker_adopted(step, "theirs", engine="running", last_report=7))
+    environment = stage.state.environment
+    assert (environment.state, environment.environment_id, environment.reports_applied) == ("open", "theirs", 7)
+    assert (shown(stage)["re_state"], state_of(stage)) == ("running", "idle")
+    stage.submit(worker_adopted)  # by the next manager
+    assert stage.refused("queue_start")["error"]["code"] == "worker_outdated"
+    stage.ok("environment_destroy")

@@ -269,3 +269,28 @@ def test_history_is_cut_up_to_an_item() -> None:
 )
 def test_history_clear_refuses(params: dict[str, Any], text: str) -> None:
     assert finished(1).refused("history_clear", **params)["msg"].startswith(f"Error: {text}")
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [70, 400, 900])
+@pytest.mark.parametrize("place", ["meta", "args", "user"])
+def test_what_no_encoder_can_follow_is_not_taken(depth: int, place: str) -> None:
+    stage = Stage.opened()
+    who = ME | ({"user": nested(depth)} if place == "user" else {})
+    item = plan(1) | ({place: nested(depth)} if place != "user" else {})
+    reply = stage.refused("queue_item_add", item=item, **who)
+    assert reply["error"]["code"] == "item_format"
+    assert "nested" in reply["msg"]
+
+
+def test_reasonable_nesting_comes_through_a_whole_life() -> None:
+    stage = Stage.opened()
+    stage.ok("queue_item_add", item=plan(1) | {"meta": {"deep": nested(50)}}, **ME)
+    stage.started().end()
+    assert stage.past == [(1, "completed", "completed")]

@@ -154,7 +154,7 @@ def test_a_second_relay_is_refused(journal: Path, sockets: Path, running: Runnin
 
 
 def test_a_stale_bell_is_replaced(journal: Path, sockets: Path, running: Running) -> None:
-    sockets.mkdir()
+    sockets.mkdir(mode=0o700)
     (sockets / "relay.bell").touch()
     running([])
     assert (sockets / "relay.bell").is_socket()

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import zmq.asyncio
 from gateway_manager import STOP, FakeManager
 from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -14,6 +15,7 @@ from tornado.websocket import websocket_connect
 
 from jupyter_queueserver.core.mirror import Mirror
 from jupyter_queueserver.gateway import stream, subscription
+from jupyter_queueserver.instance import Instance
 
 LIMIT = 5.0
 
@@ -133,6 +135,64 @@ async def test_numbers_that_json_does_not_know_become_null(connect: Any, manager
     socket.close()
 
 
+async def test_half_a_surrogate_pair_blinds_nobody(connect: Any, api: Any, manager: FakeManager) -> None:
+    socket = await connect(topics="state,documents")
+    await next_of(socket, "snapshot")
+    document = {"kind": "document", "environment_id": "e", "seq": 7, "name": "start", "doc": {"half\ud800": "\udc00 \U0001f600"}}
+    manager.tell("documents", document)
+    assert (await next_of(socket, "document"))["doc"] == {"half\ufffd": "\ufffd \U0001f600"}
+    socket.close()
+
+
+def test_numbers_beyond_all_floats_become_null_too() -> None:
+    text, head = subscription.strict_json(b'{"kind":"document","doc":[NaN,1e999,-1e999,1.5]}')
+    assert (json.loads(text)["doc"], head.kind) == ([None, None, None, 1.5], "document")
+
+
+async def test_what_cannot_be_passed_on_is_logged_and_a_snapshot_follows(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(subscription, "KEEP_ALIVE", 0.05)
+    instance.prepare()
+    context = zmq.asyncio.Context()
+    server = context.socket(zmq.ROUTER)
+    server.bind(instance.events_address)
+    listening = subscription.Subscription(context, instance.events_address, subscription.Position(topics=("state",)))
+    messages = listening.messages()
+    snapshot = b'{"kind":"snapshot","epoch":"life","seq":3}'
+    async with asyncio.timeout(LIMIT):
+        arrival = asyncio.ensure_future(anext(messages))
+        peer, _ = await server.recv_multipart()
+        await server.send_multipart([peer, snapshot])
+        assert (await arrival).text == snapshot
+        arrival = asyncio.ensure_future(anext(messages))
+        await server.send_multipart([peer, b'{"kind":"changes","changes":"none"}'])
+        wanted = {"epoch": "life"}
+        while wanted["epoch"] is not None:
+            peer, body = await server.recv_multipart()
+            wanted = json.loads(body)["subscribe"]
+        await server.send_multipart([peer, b"{broken"])  # this snapshot too: the next sign of life brings another
+        assert (await server.recv_multipart())[0] == peer
+        await server.send_multipart([peer, snapshot])
+        assert (await arrival).text == snapshot
+    assert [record.levelname for record in caplog.records if "cannot be passed on" in record.getMessage()] == ["ERROR"] * 2
+    listening.close()
+    context.destroy(linger=0)
+
+
+async def test_without_the_upgrade_there_is_nothing(api: Any) -> None:
+    reply = await api("GET", "/events")
+    assert reply.code == 404
+    assert json.loads(reply.body)["error"]["code"] == "not_found"
+
+
+async def test_a_number_below_zero_is_named(api: Any) -> None:
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA=="}
+    reply = await api("GET", "/events", params={"since": "-5"}, headers=upgrade)
+    assert reply.code == 400
+    assert json.loads(reply.body)["detail"] == "'since' must be a whole number, 0 or more (at most 15 digits), not '-5'"
+
+
 async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscription, "KEEP_ALIVE", 0.05)
     while not manager.subscriptions.empty():
@@ -145,6 +205,9 @@ async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager,
     manager.tell("console", text)
     assert await next_of(socket, "console") == text
     while (wanted := await asyncio.wait_for(manager.subscriptions.get(), LIMIT))["console"] != 12 + 7:
+        pass
+    manager.tell("console", text | {"offset": 19, "end": 21, "text": "\ufffd\n"})  # a byte that is no UTF-8
+    while (wanted := await asyncio.wait_for(manager.subscriptions.get(), LIMIT))["console"] != 21:
         pass
     socket.close()
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from gateway_manager import FakeManager
 
+from jupyter_queueserver.gateway import keeper as keeper_module
 from jupyter_queueserver.gateway import launch, subscription
 from jupyter_queueserver.gateway.activity import SETTING, Activity
 from jupyter_queueserver.gateway.extension import QueueServerExtension
 from jupyter_queueserver.gateway.keeper import ManagerKeeper
 from jupyter_queueserver.gateway.outbox import Outbox
-from jupyter_queueserver.instance import Instance, Runtime, identity_of, write_runtime
+from jupyter_queueserver.instance import Instance, Runtime, identity_of, read_runtime, write_runtime
 from jupyter_queueserver.instance.launch import LaunchError
 
 LIMIT = 5.0
@@ -189,6 +190,76 @@ async def test_the_keeper_says_why_there_is_no_manager(instance: Instance, launc
     await until(lambda: keeper.reason == "The disk is full.")
     await keeper.stop()
     assert not keeper.started_it
+
+
+def counted_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with each look of a keeper."""
+    looks: list[int] = []
+
+    def read(instance: Instance) -> Runtime | None:
+        looks.append(1)
+        return read_runtime(instance)
+
+    monkeypatch.setattr(keeper_module, "read_runtime", read)
+    return looks
+
+
+async def test_a_refused_start_waits_for_a_user_and_is_said_once(
+    instance: Instance, launches: Launches, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "test" and "No manager" in record.getMessage()]
+
+    looks = counted_looks(monkeypatch)
+    launches.failure = "start-re-manager: The store is damaged.\nLast lines of the log:\n22:57:01 CRITICAL damaged"
+    keeper = keep(instance, launches)
+    keeper.start()
+    await until(lambda: len(looks) > 10)
+    assert len(launches.calls) == 1
+    launches.failure = launches.failure.replace("22:57:01", "22:57:02")
+    keeper.try_again()
+    await until(lambda: len(launches.calls) == 2)
+    seen = len(looks)
+    await until(lambda: len(looks) > seen + 10)
+    assert (len(launches.calls), len(said()), keeper.reason) == (2, 1, "The store is damaged.")
+    launches.failure = "start-re-manager: The disk is full."
+    keeper.try_again()
+    await until(lambda: len(said()) == 2)
+    launches.failure = ""
+    keeper.try_again()
+    await until(lambda: keeper.started_it)
+    assert keeper.reason == ""
+    await keeper.stop()
+
+
+async def test_a_manager_that_had_worked_is_tried_again_and_again(
+    instance: Instance, launches: Launches, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeper_module, "_FIRST_RETRY", 0.01)
+    keeper = keep(instance, launches)
+    keeper.start()
+    await until(lambda: keeper.started_it)
+    launches.failure = "The disk is full."
+    launches.processes[0].kill()
+    await until(lambda: len(launches.calls) > 3)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["No manager: The disk is full."]
+    launches.failure = ""
+    await until(lambda: len(launches.processes) == 2)
+    await keeper.stop()
+
+
+async def test_options_that_are_not_applied_are_named(
+    instance: Instance, launches: Launches, caplog: pytest.LogCaptureFixture
+) -> None:
+    launches(instance, [], 0.0, force=False)  # it runs already
+    log = logging.getLogger("test")
+    keeper = ManagerKeeper(instance, ["--private"], log, given=["--startup-dir", "/s"], launch=launches)
+    keeper.start()
+    await until(lambda: keeper.reason == "")
+    await keeper.stop()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert warnings[0].endswith("not applied until it is started again: --startup-dir /s")
 
 
 def test_our_options_become_traits_and_the_rest_is_jupyters() -> None:

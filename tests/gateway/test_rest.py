@@ -14,7 +14,7 @@ from jupyter_server.auth import Authorizer, IdentityProvider, User
 
 from jupyter_queueserver.api import methods
 from jupyter_queueserver.gateway import requests as requests_module
-from jupyter_queueserver.gateway.rest import BODY_LIMIT, CONNECTION_LIMIT
+from jupyter_queueserver.gateway.rest import BODY_LIMIT, CONNECTION_LIMIT, STRANGER_LIMIT
 from jupyter_queueserver.gateway.stream import EventStreamHandler
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -206,6 +206,43 @@ async def test_a_monstrous_body_closes_the_connection(jp_serverapp: Any, http_se
     answer, closed = await announce(jp_serverapp, CONNECTION_LIMIT + 1)
     assert answer.startswith(b"HTTP/1.1 413")
     assert closed
+
+
+@pytest.mark.parametrize("path", ["queue/item/add", "nothing/here"])
+async def test_a_stranger_cannot_upload(jp_serverapp: Any, http_server_client: Any, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+    head = f"POST /a%40b/queueserver/api/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Content-Length: {STRANGER_LIMIT + 1}\r\n\r\n".encode())
+    async with asyncio.timeout(5.0):
+        answer = await reader.read()  # to the end: nothing of the body was sent, the connection is closed nevertheless
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 403")
+
+
+async def test_the_hint_names_only_keys_that_count(api: Any) -> None:
+    reply = await api("POST", "/queue/item/add", {"item": STOP, "surplus": 1})
+    assert json.loads(reply.body)["error"]["hint"] == "Keys of this route: after_uid, before_uid, item, lock_key, pos."
+
+
+async def test_a_write_without_answer_is_a_wish_for_a_manager(
+    extension: Any, api: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests_module, "PATIENCE", 0.05)
+
+    class Keeper:
+        reason = "The store is damaged."
+        wishes = 0
+
+        def try_again(self) -> None:
+            self.wishes += 1
+
+    manager.silent = True
+    monkeypatch.setattr(extension, "keeper", keeper := Keeper())
+    replies = [await api("GET", "/status"), await api("POST", "/queue/start", {})]
+    assert [reply.code for reply in replies] == [408, 408]
+    assert all(json.loads(reply.body)["detail"].endswith("The store is damaged.") for reply in replies)
+    assert keeper.wishes == 1
+    monkeypatch.undo()
 
 
 async def test_items_carry_the_account_of_the_server(api: Any, manager: FakeManager) -> None:

@@ -26,13 +26,13 @@ LONG = {"item_type": "plan", "name": "long_count", "args": [["det"]], "kwargs": 
 class Server:
     """A running program and a client of it."""
 
-    def __init__(self, instance: Instance, folder: Path) -> None:
+    def __init__(self, instance: Instance, folder: Path, *words: str) -> None:
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         command = [sys.executable, "-m", "jupyter_queueserver", "server", "--data-dir", str(instance.data_dir)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--port", "0"],
+                [*command, "--port", "0", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -74,11 +74,11 @@ class Server:
 
 
 @pytest.fixture
-def serve(instance: Instance, tmp_path: Path) -> Iterator[Callable[[], Server]]:
+def serve(instance: Instance, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
-    def start() -> Server:
-        started.append(Server(instance, tmp_path))
+    def start(*words: str) -> Server:
+        started.append(Server(instance, tmp_path, *words))
         return started[-1]
 
     yield start
@@ -107,7 +107,7 @@ def has_died(runtime: Runtime) -> bool:
     return dead
 
 
-def test_ctrl_c_ends_everything_when_idle(serve: Callable[[], Server], instance: Instance) -> None:
+def test_ctrl_c_ends_everything_when_idle(serve: Callable[..., Server], instance: Instance) -> None:
     server = serve()
     server.wait_for(lambda status: status.get("manager_state") == "idle")
     runtime = read_runtime(instance)
@@ -119,7 +119,32 @@ def test_ctrl_c_ends_everything_when_idle(serve: Callable[[], Server], instance:
     assert not instance.runtime_file.exists()
 
 
-def test_a_running_plan_outlives_the_server(serve: Callable[[], Server], instance: Instance) -> None:
+def test_the_last_server_ends_the_manager_even_while_the_environment_opens(
+    serve: Callable[..., Server], instance: Instance, tmp_path: Path
+) -> None:
+    startup = tmp_path / "startup"
+    startup.mkdir()
+    (startup / "00-never-done.py").write_text("import threading\nthreading.Event().wait()\n")
+    first = serve("--startup-dir", str(startup))
+    first.wait_for(lambda status: status.get("manager_state") == "idle")
+    runtime = read_runtime(instance)
+    assert runtime is not None
+    second = serve("--startup-dir", str(startup))
+    second.wait_for(lambda status: status.get("manager_state") == "idle")
+    said = second.end(signal.SIGINT)
+    assert f"for the other Jupyter servers that are attached to it (process {first.process.pid})" in said
+    assert f"not applied until it is started again: --startup-dir {startup}" in said
+    assert read_runtime(instance) == runtime
+
+    first.call("POST", "/environment/open")
+    first.wait_for(lambda status: status.get("manager_state") == "creating_environment")
+    said = first.end(signal.SIGINT)
+    assert "The queue goes on" not in said
+    assert has_died(runtime)
+    assert list((instance.data_dir / "gateways").iterdir()) == []
+
+
+def test_a_running_plan_outlives_the_server(serve: Callable[..., Server], instance: Instance) -> None:
     server = serve()
     server.wait_for(lambda status: status.get("manager_state") == "idle")
     server.call("POST", "/environment/open")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jupyter_queueserver.instance import Instance, find_instance, write_private
+from jupyter_queueserver.client import find_target
+from jupyter_queueserver.client.errors import SettingsError
+from jupyter_queueserver.instance import Instance, check_private, find_instance, write_private
 
 
 @pytest.fixture
@@ -43,6 +46,56 @@ def test_a_link_in_place_of_the_socket_directory_is_refused(instance: Instance, 
     instance.sockets.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PermissionError):
         instance.prepare()
+
+
+def other_session(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> Path:
+    """Be in another login session; returns its runtime directory."""
+    directory = instance.data_dir.parent / "run"
+    directory.mkdir()
+    monkeypatch.setattr("jupyter_queueserver.instance.paths.len", lambda text: 10, raising=False)  # however long it is here
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    return directory
+
+
+def test_the_socket_directory_is_chosen_once(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = instance.prepare().sockets
+    elsewhere = other_session(monkeypatch, instance)
+    assert instance.sockets == Instance(instance.data_dir).prepare_anew().sockets == chosen
+    assert list(elsewhere.iterdir()) == []
+    copied = Instance(instance.data_dir.with_name("copy"))
+    shutil.copytree(instance.data_dir, copied.data_dir)
+    assert copied.prepare().sockets.parent == elsewhere
+    assert instance.sockets == chosen
+
+
+def test_a_socket_directory_that_cannot_be_made_is_replaced_at_a_start_only(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = instance.prepare().sockets
+    chosen.rmdir()
+    chosen.touch()
+    elsewhere = other_session(monkeypatch, instance)
+    with pytest.raises(OSError, match="jqs-"):
+        instance.prepare()
+    assert instance.sockets == chosen
+    instance.prepare_anew()
+    assert instance.sockets.parent == elsewhere
+    assert instance.sockets.is_dir()
+
+
+def test_nobody_connects_to_a_directory_that_others_can_enter(instance: Instance, tmp_path: Path) -> None:
+    instance.check_sockets()  # not there: nobody listens
+    instance.prepare().check_sockets()
+    instance.sockets.chmod(0o755)
+    with pytest.raises(PermissionError, match="open to other users"):
+        instance.check_sockets()
+    with pytest.raises(SettingsError, match="open to other users"):
+        find_target(instance=instance)
+    instance.sockets.rmdir()
+    instance.sockets.symlink_to(instance.journal)
+    with pytest.raises(PermissionError, match="is not a directory"):
+        check_private(instance.sockets)
+    instance.sockets.unlink()
 
 
 def test_socket_paths_are_short_whatever_the_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:

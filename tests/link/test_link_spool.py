@@ -158,3 +158,20 @@ def test_what_the_disk_refuses_is_kept_and_written_later(tmp_path: Path, monkeyp
     assert [(n, r.state) for n, r in reader.since(1)] == [(2, "second"), (3, "third")]  # type: ignore[attr-defined]
     assert reader.damage is None
     writer.close()
+
+
+def test_a_gap_at_the_beginning_is_damage(tmp_path: Path) -> None:
+    """Reports that are not applied yet were deleted: nothing behind the gap is taken for the next one."""
+    writer = SpoolWriter(tmp_path, segment_bytes=100)
+    for n in range(20):
+        writer.append(state(str(n)))
+    writer.close()
+    writer.acknowledge(12)
+    kept = min(int(path.stem) for path in tmp_path.iterdir())
+    assert kept > 4
+    reader = SpoolReader(tmp_path)
+    for _ in range(2):
+        assert reader.since(3) == []
+        assert reader.damage == f"Reports 4 to {kept - 1} are missing."
+    assert [n for n, _ in reader.since(kept - 1)] == list(range(kept, 21))
+    assert reader.damage is None

@@ -378,3 +378,20 @@ def test_a_store_that_is_not_acquired_does_not_pass_for_an_empty_one(tmp_path: P
     filled(tmp_path)
     with pytest.raises(StoreUnavailable, match="not open"):
         store_in(tmp_path).load()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_taken_away_takes_nothing_more(tmp_path: Path, replaced: bool) -> None:
+    store = store_in(tmp_path)
+    opened_and_loaded(store)
+    state = first_state()
+    store.commit([ch.QueueCleared()], state)
+    store.path.rename(tmp_path / "away")
+    if replaced:
+        store.path.write_bytes((tmp_path / "away").read_bytes())
+    with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+        store.commit([ch.QueueCleared()], state)
+    store.path.unlink(missing_ok=True)
+    (tmp_path / "away").rename(store.path)
+    store.commit([ch.QueueCleared()], state)
+    store.close()

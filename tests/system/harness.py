@@ -282,6 +282,17 @@ class Server:
             socket.close()
 
     @contextlib.contextmanager
+    def pipeline(self) -> Iterator[zmq.Socket[bytes]]:
+        """A DEALER socket connected to the control address: several requests may be under way."""
+        socket = self._context.socket(zmq.DEALER)
+        socket.set(zmq.LINGER, 0)
+        socket.connect(self.instance.control_address)
+        try:
+            yield socket
+        finally:
+            socket.close()
+
+    @contextlib.contextmanager
     def raw_events(self) -> Iterator[zmq.Socket[bytes]]:
         """A DEALER socket connected to the event stream that has said nothing yet."""
         socket = self._context.socket(zmq.DEALER)

@@ -148,3 +148,25 @@ def test_beyond_the_limit_the_connection_is_closed(server: Server) -> None:
         assert socket.poll(0) == 0
     assert server.status()["manager_state"] == "idle"
     assert server.manager == manager
+
+
+@pytest.mark.parametrize(("size", "code"), [(63 * MB, "too_large"), (16 * MB - 1000, "too_large"), (299_000, "item_invalid")])
+def test_a_request_of_empty_lists(server: Server, size: int, code: str) -> None:
+    """Millions of containers are refused without parsing; as many as are read delay nobody; the manager stays the same."""
+    manager = server.manager
+    answers: list[bytes] = []
+    lists = b"[]," * (size // 3)
+    body = b'{"method": "queue_item_add", "params": {"item": {"item_type": "plan", "name": "brief", "kwargs": {"trace": ['
+    body += lists + b'0]}}, "user": "tester", "user_group": "primary"}}'
+    sender = threading.Thread(target=lambda: answers.append(server.send(body, timeout=20.0)))
+    sender.start()
+    waits = []
+    while sender.is_alive():
+        began = time.monotonic()
+        assert server.status()["manager_state"] == "idle"
+        waits.append(time.monotonic() - began)
+    sender.join()
+    assert from_json(answers[0])["error"]["code"] == code
+    assert max(waits) < 0.5
+    assert server.status()
+    assert server.manager == manager

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from harness import PROGRAM, Held, Server, is_process, kill, until, wait_dead
 
+from jupyter_queueserver.core.codec import from_json
+
 MakeHeld = Callable[[str], Held]
 MakeServer = Callable[..., Server]
 
@@ -81,6 +83,25 @@ def test_safe_stop_of_an_idle_server(new_server: MakeServer) -> None:
     server.ok("manager_stop")
     server.check_gone()
     assert server.instance.stopped_mark.exists()
+
+
+def test_nothing_is_accepted_behind_a_stop(server: Server, held: MakeHeld) -> None:
+    """Sent back to back, without waiting for the answer: a start that succeeds and is killed at once would be a lie."""
+    plan = held("plan")
+    with server.pipeline() as socket:
+        for method in ("manager_stop", "queue_start", "queue_clear", "status"):
+            socket.send_multipart([b"", b'{"method": "%s"}' % method.encode()])
+        replies = []
+        for _ in range(4):
+            assert socket.poll(5000)
+            replies.append(from_json(socket.recv_multipart()[-1]))
+    told = [reply["error"]["code"] for reply in replies if "error" in reply]
+    assert told == ["manager_ending"] * 2
+    server.check_gone()
+    assert plan.lines == []
+    server.start()
+    assert [item["item_uid"] for item in server.queue()] == [plan.uid]
+    assert server.history() == []
 
 
 def test_forced_stop_in_a_plan(server: Server, held: MakeHeld) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import BROKEN_STARTUP, Held, Server, freeze, is_process, kill, until, wait_dead
+from harness import BROKEN_STARTUP, STARTUP, Held, Server, freeze, is_process, kill, until, wait_dead
 from msgspec.structs import replace
 
 from jupyter_queueserver.core.changes import ModeSet, apply
@@ -280,4 +280,23 @@ def test_broken_startup_code(new_server: Callable[..., Server]) -> None:
     )
     told = next(told for told in server.events.log if "ZeroDivisionError" in json.dumps(told.get("changes", "")))
     assert '"10-broken.py"' in json.dumps(told["changes"])
+    server.stop()
+
+
+def test_documents_that_cannot_be_kept_stop_the_queue_if_wished(new_server: Callable[..., Server], tmp_path: Path) -> None:
+    """The plan itself goes on to its end."""
+    server = new_server("--startup-dir", str(STARTUP), "--saver", "none", "--stop-on-alarm", "ON")
+    server.start()
+    server.open()
+    (server.instance.journal / server.environment.environment_id).write_text("in the way")
+    first, second = Held(server, tmp_path, "first"), Held(server, tmp_path, "second")
+    first.go()
+    server.ok("queue_start")
+    server.wait_for(lambda status: status["items_in_history"] == 1, "the first plan to end")
+    status = server.wait_state("idle")
+    assert "journal" in status["environment_alarm"]
+    assert [item["item_uid"] for item in server.queue()] == [second.uid]
+    assert server.history()[0]["result"]["ending"] == "completed"
+    assert first.ran_once
+    (server.instance.journal / server.environment.environment_id).unlink()
     server.stop()

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ..changes import EngineSet, EnvironmentSet, ExecutionSet, RunsSet
 from ..decision import Step
-from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment
+from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment, StopManager
 from ..errors import StateError
 from ..state import Environment, Failure
 from ..status import manager_state
@@ -69,6 +69,14 @@ def destroy_environment(step: Step) -> None:
     step.act(DestroyEnvironment())
 
 
+def end_if_idle(step: Step) -> bool:
+    """End the manager unless that would cost something; returns whether it ends."""
+    if step.state.running is not None or step.state.environment.state in ("closing", "destroying"):
+        return False
+    step.act(StopManager())
+    return True
+
+
 def end_with_manager(step: Step) -> None:
     """The manager ends and its worker with it: what becomes of the worker now is wished, not a failure."""
     environment = step.state.environment
@@ -93,7 +101,7 @@ def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
     failure = before.failure if wished else Failure(time=step.now, msg=reason)
     if step.state.engine is not None:
         step.emit(EngineSet(engine=None))
-    step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure)))
+    step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure, unreachable=None)))
     if step.state.running is None:
         go_idle(step)
     else:

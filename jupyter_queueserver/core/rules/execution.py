@@ -39,9 +39,15 @@ def require_ready(state: State) -> None:
         raise StateError("RE Worker environment does not exist.", code="no_environment", hint=_ENVIRONMENT_MISSING)
     if state.environment.outdated:
         raise StateError(
-            "RE Worker environment was opened by an earlier version of the server.",
+            "RE Worker environment was opened by an earlier version of the server, or with another store.",
             code="worker_outdated",
             hint="Close the environment and open it again; the queue stays as it is.",
+        )
+    if state.environment.unreachable is not None:
+        raise StateError(
+            f"RE Worker does not answer: {state.environment.unreachable}",
+            code="worker_unreachable",
+            hint="Wait until it answers, or end it with environment_destroy; its plan is lost by that.",
         )
     if state.engine is None:
         raise StateError(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..changes import EnvironmentSet
+from ..changes import EngineSet, EnvironmentSet, RunsSet
 from ..decision import Step
 from ..effects import CloseEnvironment, ContinueEngine, DestroyEnvironment, PauseEngine, StartItem
+from ..state import Environment
 from .execution import go_idle
 
 
@@ -24,8 +25,10 @@ def worker_adopted(step: Step, *, outdated: bool = False) -> None:
     outdated
         The worker speaks an older version of the conversation than this manager.
     """
-    if outdated != step.state.environment.outdated:
-        step.emit(EnvironmentSet(environment=replace(step.state.environment, outdated=outdated)))
+    before = step.state.environment
+    outdated = outdated or before.outdated  # once so, it is so until the environment is opened again
+    if outdated != before.outdated or before.unreachable is not None:
+        step.emit(EnvironmentSet(environment=replace(before, outdated=outdated, unreachable=None)))
     state = step.state
     environment = state.environment
     if environment.state == "destroying":
@@ -39,6 +42,31 @@ def worker_adopted(step: Step, *, outdated: bool = False) -> None:
         _repeat_for_running(step)
     elif state.execution.state != "idle":
         go_idle(step)
+
+
+def worker_unreachable(step: Step, environment_id: str, reason: str) -> None:
+    """The worker of the environment in the store lives, but this manager cannot talk to it (yet)."""
+    environment = step.state.environment
+    if environment.environment_id == environment_id and environment.state != "closed" and environment.unreachable != reason:
+        step.emit(EnvironmentSet(environment=replace(environment, unreachable=reason)))
+
+
+def foreign_worker_adopted(step: Step, environment_id: str, *, engine: str | None, last_report: int) -> None:
+    """A living worker was found of which this store knows nothing: it finishes what it does, and starts nothing more.
+
+    Parameters
+    ----------
+    engine
+        State of its RunEngine; None if there is none.
+    last_report
+        Number of the last report before that: what those say is about items of another store.
+    """
+    environment = Environment(state="open", environment_id=environment_id, reports_applied=last_report, outdated=True)
+    step.emit(EnvironmentSet(environment=environment))
+    if engine != step.state.engine:
+        step.emit(EngineSet(engine=engine))
+    if step.state.runs:
+        step.emit(RunsSet())
 
 
 def _repeat_for_running(step: Step) -> None:

@@ -11,7 +11,7 @@ from functools import singledispatch
 
 from msgspec.structs import replace
 
-from ..changes import DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunsSet
+from ..changes import DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunAdded, RunEnded
 from ..decision import Step
 from ..reports import (
     Alarm,
@@ -42,6 +42,20 @@ def apply_reports(step: Step, environment_id: str, reports: Sequence[tuple[int, 
         if environment.environment_id != environment_id or number <= environment.reports_applied:
             continue
         apply_report(report, step)
+        step.emit(ReportApplied(number=number))
+
+
+def pass_over(step: Step, environment_id: str, number: int, msg: str) -> None:
+    """Count a report without applying it, because its rule fails: raise an alarm and stop the queue.
+
+    Parameters
+    ----------
+    msg
+        Sentence of the alarm.
+    """
+    environment = step.state.environment
+    if environment.environment_id == environment_id and number > environment.reports_applied:
+        _alarm(step, msg, stop_queue=True)
         step.emit(ReportApplied(number=number))
 
 
@@ -106,19 +120,13 @@ def _(report: ItemTaken, step: Step) -> None:
 def _(report: RunOpened, step: Step) -> None:
     if step.state.running is not None and report.item_uid == step.state.running.item_uid:
         run = Run(uid=report.run_uid, scan_id=report.scan_id, is_open=True, exit_status=None)
-        step.emit(RunsSet(runs=(*step.state.runs, run)))
+        step.emit(RunAdded(run=run))
 
 
 @apply_report.register
 def _(report: RunClosed, step: Step) -> None:
     if any(run.uid == report.run_uid for run in step.state.runs):
-        step.emit(RunsSet(runs=tuple(_closed(run, report) for run in step.state.runs)))
-
-
-def _closed(run: Run, report: RunClosed) -> Run:
-    if run.uid != report.run_uid:
-        return run
-    return replace(run, is_open=False, exit_status=report.exit_status)
+        step.emit(RunEnded(uid=report.run_uid, exit_status=report.exit_status))
 
 
 @apply_report.register
@@ -144,9 +152,13 @@ def _(report: ItemEnded, step: Step) -> None:
 
 @apply_report.register
 def _(report: Alarm, step: Step) -> None:
-    step.emit(EnvironmentSet(environment=replace(step.state.environment, alarm=report.msg)))
+    _alarm(step, report.msg, stop_queue=report.stop_queue)
+
+
+def _alarm(step: Step, msg: str, *, stop_queue: bool) -> None:
+    step.emit(EnvironmentSet(environment=replace(step.state.environment, alarm=msg)))
     execution = step.state.execution
-    if report.stop_queue and execution.state != "idle" and not execution.stop_pending:
+    if stop_queue and execution.state != "idle" and not execution.stop_pending:
         step.emit(ExecutionSet(execution=replace(execution, stop_pending=True)))
 
 

@@ -13,6 +13,8 @@ from ..codec import Verbatim
 from ..errors import ItemInvalid, RequestError
 from ..items import Item, kept
 
+#: Levels of lists and dictionaries in an item.
+DEPTH_LIMIT = 64
 _TYPES = ("plan", "instruction")
 _INSTRUCTIONS = ("queue_stop",)
 
@@ -60,6 +62,13 @@ def prepared(catalogue: Catalogue, item: Any, user: Any, user_group: Any, uid: s
     """
     shape = item_shape(item)
     submitter(user, user_group)
+    if nested_too_deeply([shape, user]):
+        raise ItemInvalid(
+            f"The item is nested more than {DEPTH_LIMIT} levels deep",
+            code="item_format",
+            hint="Pass such data through a file or a device; an item holds arguments.",
+            path="item",
+        )
     catalogue.plans_allowed(user_group)  # an unknown group is refused for instructions too
     fields = kept(shape) | {"item_uid": uid, "user": user, "user_group": user_group}
     if shape["item_type"] == "instruction":
@@ -77,6 +86,21 @@ def _stored(fields: dict[str, Any]) -> Item:
         raise ItemInvalid(
             str(err), code="not_json", hint="Send only what JSON can carry: text, numbers, lists and objects.", path="item"
         ) from err
+
+
+def nested_too_deeply(value: Any) -> bool:
+    """Whether lists and dictionaries lie in each other deeper than every encoder of the server can follow."""
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [part for parts in level for part in _parts_of(parts)]
+        if not level:
+            return False
+    return True
+
+
+def _parts_of(value: Any) -> Any:
+    parts = value.values() if isinstance(value, dict) else value
+    return [part for part in parts if isinstance(part, (dict, list, tuple))]
 
 
 def _check_instruction(fields: dict[str, Any]) -> None:

@@ -78,6 +78,33 @@ def exits():
     sys.exit(7)
 
 
+def cancelled():
+    import asyncio
+
+    @bpp.run_decorator()
+    def inner():
+        yield from bps.null()
+        raise asyncio.CancelledError
+
+    return (yield from inner())
+
+
+def spoils_stdout(text: str):
+    """Fail with nowhere to print to."""
+    import io
+
+    sys.kept_stdout = sys.stdout
+    sys.stdout = io.StringIO()
+    sys.stdout.close()
+    yield from bps.null()
+    raise RuntimeError(text)
+
+
+def mends_stdout():
+    sys.stdout = sys.kept_stdout
+    yield from bps.null()
+
+
 def blocks(go: str):
     """Hold the RunEngine's own loop, as plans of real life do."""
     import time
