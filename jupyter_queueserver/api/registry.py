@@ -78,6 +78,8 @@ class Context:
         Whether the worker's kernel is shown to clients.
     connection
         The kernel's connection information; empty without one.
+    store_failure
+        Why the store takes no changes just now; None if it does.
     """
 
     epoch: str
@@ -85,6 +87,7 @@ class Context:
     local_time: Callable[[float], str]
     kernel: Literal["shown", "hidden"] = "shown"
     connection: Mapping[str, Any] = field(default_factory=dict)
+    store_failure: str | None = None
 
 
 Prepare = Callable[..., Generator[None, None, Any]]

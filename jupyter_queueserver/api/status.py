@@ -16,6 +16,7 @@ def _status(state: State, context: Context) -> dict[str, Any]:
         time_text=context.local_time(state.time),
         version=context.version,
         kernel=context.kernel,
+        store_failure=context.store_failure,
     )
 
 

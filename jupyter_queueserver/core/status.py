@@ -42,7 +42,15 @@ def part_uid(epoch: str, part: str, version: int) -> str:
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
 
 
-def status(state: State, *, epoch: str, time_text: str, version: str, kernel: Literal["shown", "hidden"]) -> dict[str, Any]:
+def status(
+    state: State,
+    *,
+    epoch: str,
+    time_text: str,
+    version: str,
+    kernel: Literal["shown", "hidden"],
+    store_failure: str | None = None,
+) -> dict[str, Any]:
     """The status dictionary.
 
     Parameters
@@ -55,6 +63,8 @@ def status(state: State, *, epoch: str, time_text: str, version: str, kernel: Li
         Of the package.
     kernel
         Whether the worker's IPython kernel is shown to clients, or the worker answers as a plain one.
+    store_failure
+        Why the store takes no changes just now; None if it does.
     """
     versions = state.versions
     kernel_state, captured = _kernel(state, kernel)
@@ -91,6 +101,7 @@ def status(state: State, *, epoch: str, time_text: str, version: str, kernel: Li
         "environment_alarm": state.environment.alarm,
         "environment_outdated": state.environment.outdated,
         "environment_unreachable": state.environment.unreachable,
+        "store_failure": store_failure,
     }
 
 

@@ -42,7 +42,7 @@ class Answerer:
     def __init__(self, writer: Writer, context: Callable[[], Context]) -> None:
         self._writer = writer
         self._context = context
-        self._cached_status: tuple[int, bytes] = (-1, b"")
+        self._cached_status: tuple[object, bytes] = (None, b"")
 
     async def answer(self, request: bytes, encoding: Encoding = "json") -> bytes:
         """Answer one request; never raises."""
@@ -81,10 +81,10 @@ class Answerer:
         return status_of(self._writer.state, self._context())
 
     def status_text(self) -> bytes:
-        """Return the status as JSON text, made once for each state."""
-        seq = self._writer.state.seq
-        if self._cached_status[0] != seq:
-            self._cached_status = (seq, codec.to_json(self.status()))
+        """Return the status as JSON text, made once for each state (and each state of the store)."""
+        now = (self._writer.state.seq, self._writer.store_failure)
+        if self._cached_status[0] != now:
+            self._cached_status = (now, codec.to_json(self.status()))
         return self._cached_status[1]
 
 
@@ -96,6 +96,7 @@ def status_of(state: State, context: Context) -> dict[str, Any]:
         time_text=context.local_time(state.time),
         version=context.version,
         kernel=context.kernel,
+        store_failure=context.store_failure,
     )
 
 

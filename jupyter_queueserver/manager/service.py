@@ -248,6 +248,7 @@ class Service:
             version=__version__,
             local_time=local_time,
             kernel="shown" if self._settings.use_ipython_kernel else "hidden",
+            store_failure=self._writer.store_failure,
             connection=link.connection_info if link is not None else {},
         )
 

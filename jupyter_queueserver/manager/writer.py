@@ -56,6 +56,7 @@ class _Input(msgspec.Struct):
     durable: bool
     is_wish: bool
     done: asyncio.Future[Outcome]
+    even_without_store: bool = False
 
 
 class Writer:
@@ -80,6 +81,8 @@ class Writer:
     ----------
     state
         The present state; some of it may not be committed yet (see `submit`).
+    store_failure
+        Why the store did not take the last commit; None if it did.
     committed_reports
         Environment, and number of the last of its reports that the store holds: the worker may forget those.
     """
@@ -103,6 +106,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._uncommitted: list[AnyChange] = []
         self._is_ending = False
+        self.store_failure: str | None = None
         self.committed_reports = _reports_in(state)
 
     async def run(self) -> None:
@@ -116,7 +120,7 @@ class Writer:
         try:
             if self._is_ending and entry.is_wish:
                 raise _ends()
-            outcome = await self._decide(entry.rule, entry.durable)
+            outcome = await self._decide(entry)
         except QueueServerError as err:
             _settle(entry.done, err)
         except Exception as err:  # noqa: BLE001 - boundary of one input: a fault in a rule must not end the queue
@@ -133,15 +137,18 @@ class Writer:
         if (err := done.exception()) is not None:
             _log.warning("The end of the environment is not on record yet: %s", err)
 
-    async def submit(self, rule: Rule, *, durable: bool = True, is_wish: bool = False) -> Outcome:
+    async def submit(
+        self, rule: Rule, *, durable: bool = True, is_wish: bool = False, even_without_store: bool = False
+    ) -> Outcome:
         """Decide an input; raises what the rule raises, or `StoreUnavailable`.
 
         ``durable`` False: what it changes can be read again from the worker's spool, so that it is committed with the next input
         that is durable.  ``is_wish`` True: somebody wants it, so that it is refused (``manager_ending``) once the manager's end
-        is decided; False: it is a fact.
+        is decided; False: it is a fact.  ``even_without_store`` True: it is done although the store does not take it, and
+        committed with the next input that the store takes.
         """
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self._inputs.put(_Input(rule, durable, is_wish, done))
+        await self._inputs.put(_Input(rule, durable, is_wish, done, even_without_store))
         return await done
 
     async def call(self, call: Call) -> Outcome:
@@ -154,13 +161,18 @@ class Writer:
                 return decide(call, step, prepared)
             return decide(call, step, _at_once(call, step.state))  # the lists changed meanwhile
 
-        return await self.submit(rule, is_wish=True)
+        return await self.submit(rule, is_wish=True, even_without_store=call.method.even_without_store)
 
-    async def _decide(self, rule: Rule, durable: bool) -> Outcome:
+    async def _decide(self, entry: _Input) -> Outcome:
         step = Step(self.state, self._clock(), new_uid)
-        result = rule(step)
+        result = entry.rule(step)
         if step.changes:
-            await self._commit(step, durable)
+            try:
+                await self._commit(step, entry.durable)
+            except StoreUnavailable:
+                if not entry.even_without_store:
+                    raise
+                self._uncommitted += step.changes
             first_seq = self.state.seq + 1
             self.state = step.state
             self._publish(step.changes, first_seq)
@@ -183,12 +195,15 @@ class Writer:
             except FenceLost:
                 self._on_fence_lost()
                 raise
-            except QueueServerError:
+            except QueueServerError as err:
+                self.store_failure = err.msg
                 raise
             except Exception as err:
                 _log.exception("The store did not take a change.")
-                raise StoreUnavailable(f"The change could not be stored: {err}") from err
+                self.store_failure = f"The change could not be stored: {err}"
+                raise StoreUnavailable(self.store_failure) from err
             changes = []
+            self.store_failure = None
             self.committed_reports = _reports_in(step.state)
         self._uncommitted = changes
 

@@ -196,6 +196,23 @@ def test_store_that_is_away(server: Server, held: MakeHeld) -> None:
     assert second.ran_once
 
 
+def test_a_plan_can_be_paused_and_ended_without_the_store(server: Server, held: MakeHeld) -> None:
+    """What a person needs when something goes wrong must not wait for a disk."""
+    plan = held("plan")
+    server.ok("queue_start")
+    plan.wait("begin")
+    with locked_store(server):
+        assert not server.call("queue_clear", timeout=10.0)["success"]
+        assert server.status()["store_failure"]
+        server.call("re_pause", option="immediate", timeout=10.0)
+        server.wait_state("paused")
+        server.call("re_abort", timeout=10.0)
+        plan.wait("cleanup")
+    server.wait_state("idle")
+    assert server.history()[0]["result"]["ending"] == "aborted"
+    server.wait_for(lambda status: status["store_failure"] is None, "the store to be back")
+
+
 def test_blocked_manager_is_replaced(server: Server, held: MakeHeld) -> None:
     """SIGSTOP: after 5 s of silence the watchdog kills it for good and starts another; the plan goes on."""
     plan = held("plan")

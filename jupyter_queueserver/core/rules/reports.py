@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ..changes import DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunAdded, RunEnded
 from ..decision import Step
+from ..effects import AnyEffect, StartItem
 from ..reports import (
     Alarm,
     AnyReport,
@@ -43,6 +44,7 @@ def apply_reports(step: Step, environment_id: str, reports: Sequence[tuple[int, 
             continue
         apply_report(report, step)
         step.emit(ReportApplied(number=number))
+    step.effects[:] = [effect for effect in step.effects if not _is_over(effect, step)]
 
 
 def pass_over(step: Step, environment_id: str, number: int, msg: str) -> None:
@@ -57,6 +59,12 @@ def pass_over(step: Step, environment_id: str, number: int, msg: str) -> None:
     if environment.environment_id == environment_id and number > environment.reports_applied:
         _alarm(step, msg, stop_queue=True)
         step.emit(ReportApplied(number=number))
+
+
+def _is_over(effect: AnyEffect, step: Step) -> bool:
+    """A start whose item has ended by a later report of the same pull is no wish any more."""
+    running = step.state.running
+    return isinstance(effect, StartItem) and (running is None or running.item_uid != effect.item.item_uid)
 
 
 @singledispatch
