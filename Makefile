@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-# Most tests wait for processes: three at a time keep two cores busy.
-PARALLEL := -n 3 --dist loadscope
+# Most tests wait for processes: four at a time keep two cores busy.
+PARALLEL := -n 4 --dist loadscope
 
 .PHONY: help demo serve test test-all lint format generate bench clean
 

@@ -276,6 +276,6 @@ def _limits(examples: int) -> settings:
 
 
 TestLaws = Laws.TestCase
-TestLaws.settings = _limits(40)
+TestLaws.settings = _limits(30)
 TestLawsAtLength = pytest.mark.timeout(1200)(pytest.mark.long(LawsAtLength.TestCase))
 TestLawsAtLength.settings = _limits(1000)
