@@ -18,9 +18,6 @@ from ..core.state import State
 Access = Literal["read", "write", "execute"]
 Scope = Literal["environment", "queue"]
 
-#: Value of a parameter that was not sent and has no default.
-MISSING: Any = None
-
 #: Methods of the interface whose refusal of unknown parameters has no prefix.
 _BARE = ("config_get", "plans_", "devices_")
 
@@ -246,7 +243,6 @@ def _parameter_texts(doc: str) -> dict[str, str]:
 
 ReadFunction = Callable[..., dict[str, Any]]
 __all__ = [
-    "MISSING",
     "Context",
     "Key",
     "Method",

@@ -1,7 +1,7 @@
 """Effects: what the shell must do after a decision is committed.
 
 An effect is a wish.  If the manager dies before it is carried out, the next one finds the need for it again by asking the
-worker (`jupyter_queueserver.core.recovery`).
+worker (`jupyter_queueserver.core.rules.recovery`).
 """
 
 from __future__ import annotations

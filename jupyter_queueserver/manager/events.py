@@ -183,10 +183,6 @@ class EventStream:
         """`tell` for a message that is JSON text already."""
         self._broadcast(topic, text)
 
-    def listened(self, topic: str) -> bool:
-        """Whether anybody listens to that topic."""
-        return any(topic in subscriber.topics for subscriber in self._subscribers.values())
-
     def _broadcast(self, topic: str, text: bytes) -> None:
         now = time.monotonic()
         for peer, subscriber in list(self._subscribers.items()):

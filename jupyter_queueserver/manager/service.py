@@ -91,7 +91,7 @@ class Service:
             task.add_done_callback(self._stopped_working)
         self._ready = True
         self._write_runtime()
-        self._heartbeat.ready()
+        self._heartbeat.ready(self._describe_doors())
         try:
             return await self._end
         finally:
@@ -240,6 +240,15 @@ class Service:
                 started=self._started,
             ),
         )
+
+    def _describe_doors(self) -> str:
+        """Say who can reach this manager, for the line that `start-re-manager` prints."""
+        if self._tcp is None:
+            return "It is reached by this user's processes only."
+        who = "everybody who can reach that address" if self._settings.allow_remote else "every user of this machine"
+        if self._settings.zmq_private_key:
+            who = "whoever has the public key"
+        return f"It answers at {self._tcp.address}, to {who} (--private: to this user's processes only)."
 
     def _reading_context(self) -> Context:
         link = self._environment.link

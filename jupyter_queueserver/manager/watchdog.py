@@ -197,7 +197,7 @@ class Watchdog:
             self._ready_at = self._heard
             self._restarts.is_ready()
             self._last_reason = ""
-            self._say(f"The manager (process {beat.pid}) is ready.")
+            self._say(f"The manager (process {beat.pid}) is ready. {beat.text}".rstrip())
             self._report(None)
         elif beat.kind == "ending" and self._ending_at is None:
             self._ending_at = self._heard
