@@ -251,8 +251,7 @@ def _signature_parameter(parameter: Mapping[str, Any]) -> inspect.Parameter:
 
 def _device_types(devices: Mapping[str, Any]) -> dict[str, TypeNode]:
     """Nodes of the built-in types that stand for devices and nothing else."""
-    excluded = [name for name, device in devices.items() if device.get("excluded")]
-    node = KnownDevice(tuple(devices), excluded)
+    node = KnownDevice(devices)
     return {name: node for name, flags in BUILT_IN_TYPES.items() if flags == ("convert_device_names",)}
 
 

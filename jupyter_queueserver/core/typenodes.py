@@ -106,24 +106,29 @@ class Enumerated(TypeNode):
 class KnownDevice(Enumerated):
     """A built-in device type such as ``__READABLE__``: the name of a device, or of a part of one.
 
-    Descriptions may end at some depth, so that only the top-level name of a dotted one is looked up; the worker does the rest.
+    Descriptions may end at some depth: a dotted name is looked up as far as they go, the worker does the rest.
 
     Parameters
     ----------
-    names
-        Top-level names.
-    excluded
-        Those of them that stand for their parts only.
+    devices
+        Tree of the devices that may be named.
     """
 
-    def __init__(self, names: Sequence[str], excluded: Sequence[str] = ()) -> None:
-        super().__init__("device", sorted(set(names) - set(excluded)))
+    def __init__(self, devices: Mapping[str, Any]) -> None:
+        super().__init__("device", sorted(name for name, device in devices.items() if not device.get("excluded")))
         self.text = "the name of a device that may be used"
-        self._top = frozenset(names)
-        self._excluded = frozenset(excluded)
+        self._devices = devices
 
     def accepts(self, value: Any) -> bool:
-        return isinstance(value, str) and value not in self._excluded and value.partition(".")[0] in self._top
+        if not isinstance(value, str):
+            return False
+        parts = value.split(".")
+        device = self._devices.get(parts[0])
+        for part in parts[1:]:
+            if device is None or not device.get("components"):
+                return device is not None and all(parts)  # the description ends before the name does
+            device = device["components"].get(part)
+        return device is not None and not device.get("excluded")
 
 
 class Literals(TypeNode):

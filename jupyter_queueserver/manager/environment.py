@@ -207,7 +207,7 @@ class Environment:
         try:
             await self._told(lambda link: link.pause(effect.deferred, self._fence))
         except (WorkerRefused, ServiceError):
-            await self._intake.submit(execution_rules.pause_failed)
+            await self._intake.submit(execution_rules.pause_failed, durable=False)
             raise
 
     async def _continue(self, effect: effects.ContinueEngine) -> None:
@@ -220,7 +220,7 @@ class Environment:
                     if asked:
                         return
                     raise  # the reports say in which state the plan is
-                await self._intake.submit(execution_rules.continue_failed)
+                await self._intake.submit(execution_rules.continue_failed, durable=False)
                 raise
             except WorkerUnreachable:
                 asked = True

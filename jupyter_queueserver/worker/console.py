@@ -39,6 +39,16 @@ class ConsoleStream(OutStream):
         """The console file, for child processes."""
         return 2 if self.name == "stderr" else 1
 
+    def write(self, string: str) -> int | None:
+        """As inherited, but it never raises: the RunEngine itself prints, and a full disk must not swallow a pause.
+
+        Half surrogate pairs, which no encoder takes, are written as escapes.
+        """
+        try:
+            return super().write(string.encode("utf-8", "backslashreplace").decode())
+        except OSError:
+            return len(string)
+
     def flush(self) -> None:
         """As inherited, but free of charge when there is nothing to flush: it is called after every message."""
         with self._buffer_lock:

@@ -77,7 +77,7 @@ class Runner:
             plan, metadata = self._prepare(item)
         except BaseException as err:  # noqa: BLE001 - users' code may raise anything; it ends the item
             text = _traceback(err)
-            self._end("failed", f"{BINDING_FAILED}{err}", text)
+            self._end("failed", f"{BINDING_FAILED}{_text_of(err)}", text)
             _show(text)  # the RunEngine prints those of running plans itself
             return
         self._call(lambda: self._engine.run_engine(plan, **metadata), "completed")
@@ -131,7 +131,7 @@ class Runner:
         elif type(err).__name__ == "RunEngineInterrupted":
             self._end(self._ending_by_statuses(interrupted=True), "The plan was interrupted.")
         else:
-            self._end("failed", f"Plan failed: {err!s}" if str(err) else f"Plan failed: {err!r}", _traceback(err))
+            self._end("failed", f"Plan failed: {_text_of(err)}", _traceback(err))
 
     def _honest(self, ending: Ending) -> tuple[Ending, str]:
         """A RunEngine that was cancelled inside returns as if all were well; its own status says what happened."""
@@ -176,6 +176,14 @@ def merged_metadata(meta: Any) -> dict[str, Any]:
     for part in reversed(parts):
         merged.update(part)
     return merged
+
+
+def _text_of(err: BaseException) -> str:
+    """What an exception says; its type if it says nothing or cannot even be asked."""
+    try:
+        return str(err) or repr(err)
+    except Exception:  # noqa: BLE001 - users' code; what it raises here says nothing about the plan
+        return f"{type(err).__name__} (whose text cannot be made)"
 
 
 def _show(text: str) -> None:

@@ -460,6 +460,13 @@ def test_names_of_devices_are_taken(value):
     assert ItemChecker(plans, DEVICES).check({"name": "p", "args": [value]}) == ()
 
 
+@pytest.mark.parametrize("value", ["det.", "stage.z", "stage.x.", "det..x", "stage."])
+def test_parts_that_no_device_has_are_refused(value):
+    plans = {"p": {"name": "p", "parameters": [parameter("x", "__READABLE__")]}}
+    with pytest.raises(ItemInvalid, match="name of a device"):
+        ItemChecker(plans, DEVICES).check({"name": "p", "args": [value]})
+
+
 @pytest.mark.parametrize(("value", "hint"), [("dett", "Did you mean 'det'?"), ("stage", None), ("", None), (5, None)])
 def test_what_is_no_device_is_refused(value, hint):
     plans = {"p": {"name": "p", "parameters": [parameter("x", "__READABLE__")]}}

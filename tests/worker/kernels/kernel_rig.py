@@ -89,6 +89,23 @@ def cancelled():
     return (yield from inner())
 
 
+class Odd(BaseException):
+    def __str__(self):
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+def raises_odd():
+    yield from bps.null()
+    raise Odd
+
+
+def raises_half():
+    yield from bps.null()
+    raise RuntimeError("half \\ud800 text")
+
+
 def spoils_stdout(text: str):
     """Fail with nowhere to print to."""
     import io

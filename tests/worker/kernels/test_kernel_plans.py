@@ -112,6 +112,19 @@ def test_a_plan_that_was_cancelled_inside_is_not_completed(shared: Any) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(("name", "words"), [("raises_odd", "Odd"), ("raises_half", "half")])
+def test_exceptions_whose_text_is_trouble_end_the_item_at_once(shared: Any, name: str, words: str) -> None:
+    rig, run = shared
+
+    async def scenario() -> None:
+        async with asyncio.timeout(5.0):
+            ended = await rig.until(ItemEnded, item_uid=await rig.start(name))
+        assert ended.ending == "failed"
+        assert words in ended.msg
+
+    run(scenario())
+
+
 def test_an_item_ends_though_nothing_can_be_printed(shared: Any) -> None:
     rig, run = shared
 
