@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Existing clients of the field, in an environment of their own; the tests in tests/foreign run them as programs.
+CLIENTS := .venv-clients
 RUN := $(BIN)/python -m
 # Most tests wait for processes: four at a time keep two cores busy.
 PARALLEL := -n 4 --dist loadscope
@@ -31,6 +33,12 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.data
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[data,test]'
 	@touch $@
 
+$(CLIENTS)/.installed: tests/foreign/requirements.txt
+	rm -rf $(CLIENTS)
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 demo: $(VENV)/.data
 	@$(BIN)/python examples/demo.py
 
@@ -51,14 +59,16 @@ format: $(VENV)/.test
 generate: $(VENV)/.test
 	$(RUN) jupyter_queueserver.api.generate
 
-test: lint
+test test-all: export FOREIGN_CLIENTS := required
+
+test: lint $(CLIENTS)/.installed
 	$(RUN) pytest $(PARALLEL) -m "not long"
 
-test-all: lint
+test-all: lint $(CLIENTS)/.installed
 	$(RUN) pytest $(PARALLEL)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks --write
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(CLIENTS) demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

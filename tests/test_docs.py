@@ -205,7 +205,7 @@ def test_json_and_yaml_blocks_are_such() -> None:
 
 def test_commands_of_qserver_exist() -> None:
     """Each ``qserver`` line in a shell block begins with words of the command line."""
-    known = {method.words for method in methods().values() if method.words}
+    known = {words for method in methods().values() for words, _ in method.commands}
     lines = [
         (where, line)
         for language in ("sh", "console")

@@ -3,7 +3,7 @@
 Pure as the core: nothing here opens a socket or a file.
 """
 
-from . import engine, environment, execution, history, lists, manager, queue, status  # noqa: F401 - fills the registry
+from . import engine, environment, execution, history, lists, lock, manager, permissions, queue, queue_batches, status, tasks  # noqa: F401 - fills the registry
 from .dispatch import Call, decide, parse_request, read_call, refuse
 from .registry import Context, Key, Method, Parameter, Sent, methods
 

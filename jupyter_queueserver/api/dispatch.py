@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from ..core.codec import HasJson
+from ..core.config import Config
 from ..core.decision import Step
 from ..core.errors import MalformedRequest, QueueServerError, RequestError, UnknownMethod, UnsupportedParameters
+from ..core.rules.lock import require_key
 from ..core.rules.submission import echoed
 from ..core.state import State
 from .registry import Context, Method, Sent, methods
@@ -65,13 +67,14 @@ def checked_params(call: Call) -> dict[str, Any]:
         )
     known = method.parameter_names
     unknown = [name for name in params if name not in known]
-    if unknown:
+    if unknown and not method.lenient_names:
         shown = repr(unknown[0]) if len(unknown) == 1 else repr(unknown)
         raise UnsupportedParameters(
             f"API request contains unsupported parameters: {shown}. Supported parameters: {list(known)}",
             path=str(unknown[0]),
         )
-    _check_lock_key(params)
+    if method.lock is not None:
+        _check_lock_key(params)
     return {parameter.name: params.get(parameter.name, parameter.default) for parameter in method.parameters}
 
 
@@ -86,29 +89,53 @@ def _check_lock_key(params: Mapping[str, Any]) -> None:
         )
 
 
-def read_call(call: Call, state: State, context: Context) -> dict[str, Any]:
-    """Answer a reading method from a state."""
+def read_call(call: Call, state: State, context: Context, fetched: Any = None) -> dict[str, Any]:
+    """Answer a reading method from a state and what was fetched for it."""
     try:
-        reply = call.method.function(state, context, **checked_params(call))
+        params = checked_params(call)
+        if call.method.fetch is not None:
+            params["fetched"] = _usable(fetched)
+        reply = call.method.function(state, context, **params)
     except QueueServerError as err:
         return refuse(call, err)
     return reply if call.method.lenient else {"success": True, "msg": "", **reply}
 
 
-def prepare(call: Call, state: State, new_uid: Callable[[], str]) -> Generator[None, None, Any]:
+def _usable(fetched: Any) -> Any:
+    if isinstance(fetched, QueueServerError):
+        raise fetched
+    return fetched
+
+
+def _unlocked_params(call: Call, state: State, config: Config) -> dict[str, Any]:
+    """The parameters, unless something is locked that the method changes."""
+    params = checked_params(call)
+    if call.method.lock is not None:
+        require_key(state.lock, call.method.lock, params["lock_key"], config)
+    return params
+
+
+def may_fetch(call: Call, state: State, config: Config) -> None:
+    """Raise what would be refused anyway, before anything is fetched for the method."""
+    _unlocked_params(call, state, config)
+
+
+def prepare(call: Call, state: State, new_uid: Callable[[], str], config: Config | None = None) -> Generator[None, None, Any]:
     """Run the long checks of a writing method; yields between slices, returns what `decide` wants.
 
     What it found holds as long as ``state.catalogue`` stays the same object.
     """
-    params = checked_params(call)
+    params = _unlocked_params(call, state, config or Config())
     if call.method.prepare is None:
         return None
     return (yield from call.method.prepare(state.catalogue, new_uid, **params))
 
 
-def decide(call: Call, step: Step, prepared: Any = None) -> dict[str, Any]:
+def decide(call: Call, step: Step, prepared: Any = None, fetched: Any = None) -> dict[str, Any]:
     """Run the rule of a writing method on a step; raises `QueueServerError`."""
-    params = checked_params(call)
+    params = _unlocked_params(call, step.state, step.config)
+    if call.method.fetch is not None:
+        params["fetched"] = _usable(fetched)
     if call.method.prepare is not None:
         params["prepared"] = prepared
     return {"success": True, "msg": "", **call.method.function(step, **params)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ..core import codec
-from ..core.errors import RequestError
+from ..core.errors import RequestError, StateError
 from ..core.rules import execution as rules
 from ..core.status import part_uid
 from .registry import Context, Key, State, Step, read, write
-from .schemas import RUNS, UID
+from .schemas import OBJECT, RUNS, UID
 
 _SCOPE = "write:plan:control"
 _RUN_OPTIONS = ("active", "open", "closed")
@@ -44,41 +44,47 @@ def re_resume(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
 
 
 @write(scope=_SCOPE, lock="environment", words="re stop", access="execute", waits=True, even_without_store=True)
-def re_stop(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
+def re_stop(step: Step, *, keep_first: bool = False, lock_key: str | None = None) -> dict[str, Any]:
     """End the paused plan as a success; the queue stops.
 
     Parameters
     ----------
+    keep_first
+        Whether the item comes back to the front of the queue, as it does after an abort.
     lock_key
         Key of the lock, if the environment is locked.
     """
-    rules.continue_plan(step, "stop")
+    rules.continue_plan(step, "stop", keep_first=bool(keep_first))
     return {}
 
 
 @write(scope=_SCOPE, lock="environment", words="re abort", access="execute", waits=True, even_without_store=True)
-def re_abort(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
+def re_abort(step: Step, *, keep_first: bool = False, lock_key: str | None = None) -> dict[str, Any]:
     """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
 
     Parameters
     ----------
+    keep_first
+        As for ``re_stop``; here the item comes back in any case.
     lock_key
         Key of the lock, if the environment is locked.
     """
-    rules.continue_plan(step, "abort")
+    rules.continue_plan(step, "abort", keep_first=bool(keep_first))
     return {}
 
 
 @write(scope=_SCOPE, lock="environment", words="re halt", access="execute", waits=True, even_without_store=True)
-def re_halt(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
+def re_halt(step: Step, *, keep_first: bool = False, lock_key: str | None = None) -> dict[str, Any]:
     """End the paused plan without its clean-up; the item comes back to the front of the queue.
 
     Parameters
     ----------
+    keep_first
+        As for ``re_stop``; here the item comes back in any case.
     lock_key
         Key of the lock, if the environment is locked.
     """
-    rules.continue_plan(step, "halt")
+    rules.continue_plan(step, "halt", keep_first=bool(keep_first))
     return {}
 
 
@@ -110,3 +116,25 @@ def re_runs(state: State, context: Context, *, option: Literal["active", "open",
         "run_list": codec.to_plain([run for run in state.runs if run.is_open in wanted]),
         "run_list_uid": part_uid(context.epoch, "runs", state.versions.runs),
     }
+
+
+class _NoMetadata(StateError):
+    prefix = ""
+
+
+@read(
+    scope="read:monitor",
+    prefix="Error: ",
+    words="re metadata",
+    reply={"re_metadata": Key(OBJECT, {}, "the metadata, values as they are at this moment")},
+    fetch="re_metadata",
+)
+def re_metadata(state: State, context: Context, *, fetched: str | None) -> dict[str, Any]:
+    """Return the RunEngine's metadata, as far as the settings permit."""
+    if fetched is None:
+        raise _NoMetadata(
+            "Environment does not exist. Cannot retrieve RE metadata.",
+            code="no_environment",
+            hint="Open the environment first (method environment_open).",
+        )
+    return {"re_metadata": codec.Verbatim(codec.from_json(fetched))}

@@ -7,18 +7,34 @@ from typing import Any
 from ..core.rules import history as rules
 from ..core.status import part_uid
 from .registry import Context, Key, State, Step, read, write
-from .schemas import ITEMS, UID
+from .schemas import COUNT_OR_NULL, ITEMS, UID
 
 
 @read(
     scope="read:history",
     words="history get",
-    reply={"items": Key(ITEMS, [], "ended items, oldest first"), "plan_history_uid": Key(UID, "")},
+    prefix="Error: ",
+    reply={
+        "items": Key(ITEMS, [], "ended items, oldest first"),
+        "items_in_history": Key(COUNT_OR_NULL, None, "length of the whole history"),
+        "plan_history_uid": Key(UID, ""),
+    },
 )
-def history_get(state: State, context: Context) -> dict[str, Any]:
-    """Return what ended, oldest first."""
+def history_get(
+    state: State, context: Context, *, limit: int | None = None, before_uid: str | None = None
+) -> dict[str, Any]:
+    """Return what ended, oldest first; all of it, or page by page from the newest entries back.
+
+    Parameters
+    ----------
+    limit
+        Most entries to return, the newest ones; None: all.
+    before_uid
+        Only entries older than the one with this ``item_uid``: the first one of the page before.
+    """
     return {
-        "items": list(state.history),
+        "items": list(rules.page(state.history, limit, before_uid)),
+        "items_in_history": len(state.history),
         "plan_history_uid": part_uid(context.epoch, "history", state.versions.history),
     }
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ..core.effects import KillManager, StopManager
 from ..core.errors import RequestError, StateError
+from ..core.rules.execution import require_ready
 from ..core.status import manager_state
 from .registry import Step, write
 
@@ -47,4 +48,19 @@ def manager_stop(step: Step, *, option: Literal["safe_on", "safe_off"] = "safe_o
 def manager_kill(step: Step) -> dict[str, Any]:
     """Block the manager's loop for ever, without an answer: a test of the watchdog, which starts another."""
     step.act(KillManager())
+    return {}
+
+
+@write(scope="write:testing", path="", access="execute", lenient_names=True)
+def manager_test(step: Step, *, test_name: str) -> dict[str, Any]:
+    """Try something that tests of the server need; ``reserve_kernel``: whether an item could be started now.
+
+    Parameters
+    ----------
+    test_name
+        What is tried.
+    """
+    if test_name != "reserve_kernel":
+        raise RequestError(f"Unknown test name: {test_name!r}", code="bad_option", hint="Use 'reserve_kernel'.", path="test_name")
+    require_ready(step.state)
     return {}

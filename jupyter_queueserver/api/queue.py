@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Literal
 
 from ..core.catalogue import Catalogue
-from ..core.errors import QueueServerError, RequestError
 from ..core.items import Item
 from ..core.rules import queue as rules
 from ..core.rules.positions import locate
-from ..core.rules.submission import echoed, submitter
 from ..core.rules.submission import prepared as prepared_item
+from ..core.rules.submission import updated as updated_item
 from ..core.status import part_uid
 from .registry import Context, Key, Sent, State, Step, read, write
 from .schemas import COUNT_OR_NULL, ITEM, ITEMS, UID
 
 _EDIT = "write:queue:edit"
 _ADD_FAILED = "Failed to add an item: "
-#: the items to store, and what is answered for each that was sent
-Checked = tuple[list[Item], list[dict[str, Any]]]
 
 
 @read(
@@ -68,6 +65,7 @@ def queue_item_add(
     pos: int | str | None = None,
     before_uid: str | None = None,
     after_uid: str | None = None,
+    negative_pos: Literal["index", "insert"] = "index",
     lock_key: str | None = None,
     prepared: Item,
 ) -> dict[str, Any]:
@@ -83,118 +81,61 @@ def queue_item_add(
         Place: ``front``, ``back`` (default) or an index.
     before_uid, after_uid
         Place beside a queued item, instead of ``pos``.
+    negative_pos
+        What a negative ``pos`` means: ``index``, the one that the new item gets (-1: it becomes the last one); ``insert``,
+        the one before which it is put (-1: before the last one).
     lock_key
         Key of the lock, if the queue is locked.
     """
-    rules.add(step, [prepared], pos, before_uid, after_uid)
+    rules.add(step, [prepared], pos, before_uid, after_uid, negative_pos)
     return {"qsize": len(step.state.queue), "item": prepared}
 
 
-def _check_batch(
-    catalogue: Catalogue, new_uid: Callable[[], str], *, items: Any, user: Any, user_group: Any, **_: Any
-) -> Generator[None, None, Checked | RequestError]:
-    """Check every item; a malformed request is handed on, because its refusal tells the length of the queue."""
-    try:
-        _check_batch_shape(items)
-        submitter(user, user_group)
-    except RequestError as err:
-        return err
-    stored: list[Item] = []
-    results: list[dict[str, Any]] = []
-    for index, item in enumerate(items):
-        try:
-            stored.append(prepared_item(catalogue, item, user, user_group, new_uid()))
-            results.append({"success": True, "msg": ""})
-        except QueueServerError as err:
-            results.append(_failed_result(err, index, "Failed to add a plan: "))
-        yield
-    return stored, results
-
-
-def _check_batch_shape(items: Any) -> None:
-    if not isinstance(items, list):
-        raise RequestError(
-            "Invalid request format: the list of items is not found"
-            if items is None
-            else f"Invalid request format: 'items' must be a list, not {type(items).__name__}",
-            code="item_format",
-            hint="Send the items as a list in the parameter 'items'.",
-            path="items",
-        )
-
-
-def _failed_result(err: QueueServerError, index: int, prefix: str) -> dict[str, Any]:
-    path = f"items[{index}]{err.path.removeprefix('item')}" if err.path.startswith("item") else err.path
-    error = err.to_wire() | {"path": path}
-    return {"success": False, "msg": f"{prefix}{err.msg}", "error": error}
+def _check_update(
+    catalogue: Catalogue, new_uid: Callable[[], str], *, item: Any, user: Any, user_group: Any, replace: Any, **_: Any
+) -> Generator[None, None, Item]:
+    yield
+    return updated_item(catalogue, item, user, user_group, new_uid() if replace else None)
 
 
 @write(
     scope=_EDIT,
     lock="queue",
     prefix=_ADD_FAILED,
-    prepare=_check_batch,
+    words="queue update",
+    shape="update_item",
+    further_words=(("queue replace", "replace_item"),),
+    prepare=_check_update,
     reply={
-        "qsize": Key(COUNT_OR_NULL, None, "length of the queue now"),
-        "items": Key(ITEMS, [], "the stored items"),
-        "results": Key(ITEMS, [], "``success`` and ``msg`` of each item"),
+        "qsize": Key(COUNT_OR_NULL, 0, "length of the queue now"),
+        "item": Key(ITEM, Sent("item"), "the item as it is stored now"),
     },
 )
-def queue_item_add_batch(
+def queue_item_update(
     step: Step,
     *,
-    items: list,
+    item: dict,
     user_group: str,
     user: str,
-    pos: int | str | None = None,
-    before_uid: str | None = None,
-    after_uid: str | None = None,
+    replace: bool = False,
     lock_key: str | None = None,
-    prepared: Checked | RequestError,
+    prepared: Item,
 ) -> dict[str, Any]:
-    """Add several items, all or none.
+    """Put a changed item into the place of a queued one.
 
     Parameters
     ----------
-    items
-        The items, in order.
+    item
+        The whole item; its ``item_uid`` names the queued one.
     user_group, user
-        Who submits them.
-    pos
-        Place of the first one: ``front``, ``back`` (default) or an index.
-    before_uid, after_uid
-        Place beside a queued item, instead of ``pos``.
+        Who submits it.
+    replace
+        Whether the item gets a new uid.
     lock_key
         Key of the lock, if the queue is locked.
     """
-    if isinstance(prepared, RequestError):
-        prepared.data["qsize"] = len(step.state.queue)
-        raise prepared
-    stored, results = prepared
-    failed = len(items) - len(stored)
-    if failed:
-        raise _batch_refused(step, failed, items, [echoed(item) for item in items], results)
-    try:
-        rules.add(step, stored, pos, before_uid, after_uid)
-    except QueueServerError as err:
-        results = [_failed_result(err, index, "Failed to add item to queue: ") for index in range(len(items))]
-        raise _batch_refused(step, len(items), items, stored, results) from err
-    return {"qsize": len(step.state.queue), "items": stored, "results": results}
-
-
-def _batch_refused(step: Step, failed: int, items: list, shown: Any, results: list) -> QueueServerError:
-    first = next(result["error"] for result in results if not result["success"])
-    error = RequestError(
-        f"Failed to add all items: validation of {failed} out of {len(items)} submitted items failed",
-        code="batch_refused",
-        hint=f"Nothing was added. See 'results' of each item; the first one: {first['hint']}",
-        path=first["path"],
-        items=shown,
-        results=results,
-        qsize=len(step.state.queue),
-    )
-    error.prefix = ""
-    return error
+    stored = rules.update(step, prepared, item.get("item_uid"))
+    return {"qsize": len(step.state.queue), "item": stored}
 
 
 @read(
@@ -288,4 +229,25 @@ def queue_clear(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
         Key of the lock, if the queue is locked.
     """
     rules.clear(step)
+    return {}
+
+
+@write(
+    scope="write:queue:control",
+    lock="queue",
+    prefix="Failed to set queue mode: ",
+    words="queue mode set",
+    shape="mode",
+)
+def queue_mode_set(step: Step, *, mode: dict | str, lock_key: str | None = None) -> dict[str, Any]:
+    """Set how the queue is worked off.
+
+    Parameters
+    ----------
+    mode
+        Some of the flags ``loop`` and ``ignore_failures``, the others stay; or ``default``.
+    lock_key
+        Key of the lock, if the queue is locked.
+    """
+    rules.set_mode(step, mode)
     return {}

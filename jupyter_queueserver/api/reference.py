@@ -33,7 +33,7 @@ def _overview() -> str:
 
 
 def _command(method: Method) -> str:
-    return f"`{method.words}`" if method.words else "-"
+    return ", ".join(f"`{words}`" for words, _ in method.commands) or "-"
 
 
 def _cell(text: str) -> str:

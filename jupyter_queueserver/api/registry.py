@@ -12,10 +12,12 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..core.config import Config
 from ..core.decision import Step
 from ..core.state import State
 
 Access = Literal["read", "write", "execute"]
+Fetch = Literal["permission_files", "re_metadata"]
 Scope = Literal["environment", "queue"]
 
 #: Methods of the interface whose refusal of unknown parameters has no prefix.
@@ -77,6 +79,8 @@ class Context:
         The kernel's connection information; empty without one.
     store_failure
         Why the store takes no changes just now; None if it does.
+    config
+        What is settled by those who run the server.
     """
 
     epoch: str
@@ -85,6 +89,7 @@ class Context:
     kernel: Literal["shown", "hidden"] = "shown"
     connection: Mapping[str, Any] = field(default_factory=dict)
     store_failure: str | None = None
+    config: Config = field(default_factory=Config)
 
 
 Prepare = Callable[..., Generator[None, None, Any]]
@@ -113,18 +118,27 @@ class Method:
     prefix
         Put before the text of every refusal.
     verb, path
-        Of the REST route below ``/api``.
+        Of the REST route below ``/api``; an empty path: there is none.
     words
         Of the command line, e.g. ``queue item add``; empty: no command.
     shape
         How the further words of the command line are read (`jupyter_queueserver.cli.shapes`).
+    further_words
+        Other commands of the same method: pairs of words and shape, e.g. ``(("queue replace", "replace_item"),)``.
     prepare
         Long checks done beforehand in slices: a generator that yields between slices and returns what is given to
         `function` as ``prepared``.
+    fetch
+        What the shell has to get first, outside of the rules (a file, an answer of the worker); `function` is given it as
+        ``fetched``, also an error that it must raise.  None: nothing.
     waits
         Whether the answer waits for the worker's answer to the effect.
     lenient
         Whatever is in the parameters is ignored.
+    lenient_names
+        Parameters that it does not have are ignored.
+    envelope_prefix
+        Put before the refusal of unknown parameters and of a wrong lock key, where that is not `prefix`; None: it is.
     even_without_store
         Whether it is done although the store cannot take it just now: what must work in any case, such as pausing a plan.  The
         worker's reports tell what came of it, and the next commit holds it.
@@ -145,10 +159,19 @@ class Method:
     shape: str
     summary: str
     doc: str
+    further_words: tuple[tuple[str, str], ...] = ()
     prepare: Prepare | None = None
+    fetch: Fetch | None = None
     waits: bool = False
     lenient: bool = False
+    lenient_names: bool = False
+    envelope_prefix: str | None = None
     even_without_store: bool = False
+
+    @property
+    def commands(self) -> tuple[tuple[str, str], ...]:
+        """Words and shape of each of its commands; empty: no command."""
+        return (((self.words, self.shape),) if self.words else ()) + self.further_words
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -158,6 +181,8 @@ class Method:
     @property
     def names_prefix(self) -> str:
         """Prefix of the refusal of unknown parameters and of a wrong lock key."""
+        if self.envelope_prefix is not None:
+            return self.envelope_prefix
         if self.prefix:
             return self.prefix
         return "" if self.name.startswith(_BARE) else "Error: "
@@ -214,7 +239,7 @@ def _declare(
 def _parameters(function: Callable[..., Any], doc: str) -> Iterable[Parameter]:
     texts = _parameter_texts(doc)
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or name == "prepared":
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or name in ("prepared", "fetched"):
             continue
         yield Parameter(
             name=name,

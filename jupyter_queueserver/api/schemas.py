@@ -23,3 +23,15 @@ RUNS: dict[str, Any] = {
         },
     },
 }
+LOCK_INFO: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "environment": {"type": "boolean"},
+        "queue": {"type": "boolean"},
+        "user": {"type": ["string", "null"]},
+        "note": {"type": ["string", "null"]},
+        "time": {"type": ["number", "null"], "description": "seconds since the epoch"},
+        "time_str": {"type": "string", "description": "local time, empty when unlocked"},
+        "emergency_lock_key_is_set": {"type": "boolean"},
+    },
+}

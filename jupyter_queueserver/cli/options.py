@@ -9,8 +9,10 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from ..api import methods
-from .shapes import SHAPES, options_of
+from .commands import commands
+from .completion import SHELLS
+from .output import FORMATS
+from .shapes import usage_of
 
 ENCODING_VARIABLE = "QSERVER_ZMQ_ENCODING"
 
@@ -26,11 +28,17 @@ _EXAMPLES = """examples:
   qserver queue start
   qserver re pause immediate
   qserver history clear 100
+  qserver queue update plan <uid> '{"name": "count", "args": [["det1"]]}'
+  qserver queue mode set loop True
+  qserver script upload my_plans.py background
+  qserver lock environment "detector is being changed" -k my-key
   qserver manager stop safe on
   qserver monitor -a tcp://localhost:60615
 
 An <item> of type plan is one Python dictionary in one word, with True, False and None; of type instruction it is queue-stop.
-Negative numbers count from the back.
+Negative numbers count from the back.  NO_COLOR in the environment: no colours.
+
+The form of the first version of the interface, qserver -c COMMAND [-p PARAM]... [-a ADDR], works too: see qserver -c ping -h
 
 exit status: 0 done; 1 invalid command or parameters, nothing sent; 2 refused by the manager, or wrong options; 3 no answer;
 4 other error"""
@@ -63,7 +71,15 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("-k", "--lock-key", metavar="KEY", help="key of the lock")
     made.add_argument("--data-dir", metavar="DIR", help="data directory of the instance whose manager is meant")
-    made.add_argument("--json", action="store_true", help="print the whole reply as one line of JSON and nothing else")
+    made.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="auto",
+        help="table: for people; text: Python literals, for scripts; json: one line for each reply; default: auto, which is table"
+        " on a terminal, else text",
+    )
+    made.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    made.add_argument("--completion", choices=SHELLS, help="print what this shell needs to complete the commands, and end")
     return made
 
 
@@ -71,16 +87,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; prints the usage and raises ``SystemExit`` (status 2) when it is wrong."""
     made = parser()
     options = made.parse_intermixed_args(arguments)
-    if not options.words:
+    if not options.words and not options.completion:
         made.error("no command (see qserver -h)")
     return options
 
 
 def _commands() -> str:
-    lines = [
-        f"  {method.words} {usage.replace('<option>', '|'.join(options_of(method)))}".rstrip()
-        for method in methods().values()
-        if method.words
-        for usage in SHAPES[method.shape].usage
-    ]
+    lines = [f"  {command.words} {usage}".rstrip() for command in commands().values() for usage in usage_of(command)]
     return "\n".join(["commands:", "  monitor", *sorted(lines)])

@@ -1,13 +1,21 @@
-"""What `qserver` prints: for people, in the form that existing scripts know, or as JSON for machines."""
+"""What `qserver` prints: in the form that existing scripts know, as JSON for machines, or as tables for people.
+
+Chooses the form and writes text and JSON; the tables are in `jupyter_queueserver.cli.tables`, which is imported only when
+they are wanted.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import pprint
 import sys
 import time
 import traceback
-from typing import Any
+from typing import Any, Literal, get_args
+
+Format = Literal["auto", "table", "text", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 #: Keys of a reply whose entries are long descriptions.
 _LISTS = ("plans_allowed", "plans_existing", "devices_allowed", "devices_existing")
@@ -20,12 +28,23 @@ def abbreviated(reply: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stamp() -> str:
-    return time.strftime("%H:%M:%S")
+def make_output(form: Format) -> TextOutput:
+    """Return the output of a form; ``auto``: tables if stdout is a terminal, else the text that scripts read."""
+    if form == "auto":
+        form = "table" if _is_terminal() else "text"
+    if form == "table":
+        from .tables import TableOutput
+
+        return TableOutput()
+    return JsonOutput() if form == "json" else TextOutput()
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 class TextOutput:
-    """For people, and for scripts that read Python literals."""
+    """For scripts that read Python literals, and the base of the others."""
 
     def arguments(self, words: list[str]) -> None:
         """Print what was understood as the command."""
@@ -37,11 +56,15 @@ class TextOutput:
 
     def reply(self, reply: dict[str, Any]) -> None:
         """Print a reply, also a refusing one."""
-        print(f"{_stamp()} - MESSAGE: \n{pprint.pformat(abbreviated(reply), sort_dicts=False)}", flush=True)
+        print(f"{stamp()} - MESSAGE: \n{pprint.pformat(abbreviated(reply), sort_dicts=False)}", flush=True)
+
+    def beat(self, reply: dict[str, Any]) -> None:
+        """Print one of the many replies of the monitor."""
+        self.reply(reply)
 
     def no_answer(self, err: Exception) -> None:
         """Print that nobody answered, with the traceback on stderr."""
-        print(f"{_stamp()} - ERROR: ZMQ communication error: {err}", flush=True)
+        print(f"{stamp()} - ERROR: ZMQ communication error: {err}", flush=True)
         traceback.print_exception(err, file=sys.stderr)
 
     def invalid(self, text: str) -> None:
@@ -72,3 +95,8 @@ class JsonOutput(TextOutput):
 
     def _error(self, text: str, code: str, hint: str) -> None:
         self.reply({"success": False, "msg": text, "error": {"code": code, "hint": hint, "path": ""}})
+
+
+def stamp() -> str:
+    """Return the time of day, as it stands before a reply."""
+    return time.strftime("%H:%M:%S")

@@ -1,6 +1,12 @@
 """How the words behind a command become parameters: one small reader for each shape that a declaration may name.
 
 Literals are read by `ast.literal_eval` and nothing else; no word is ever evaluated.
+
+The shapes: ``none``, ``option``, ``address``, ``move``, ``placed_item`` (queue add), ``execute_item`` (queue execute),
+``update_item`` (queue update), ``replace_item`` (queue replace), ``size_or_uid`` (history clear), ``mode`` (queue mode set),
+``on_off`` (queue autostart), ``background`` (environment update), ``permissions_reload``, ``yaml_file`` (permissions set),
+``function`` (function execute), ``script`` (script upload), ``uid`` (task result, task status), ``interrupt`` (kernel
+interrupt), ``lock`` (lock), ``unlock`` and ``safe`` (manager stop).  ``lock info`` and ``manager kill test`` are ``none``.
 """
 
 from __future__ import annotations
@@ -9,6 +15,7 @@ import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..api import Method
@@ -16,10 +23,29 @@ from ..api import Method
 _INTEGER = re.compile(r"[+-]?\d+")
 _ENDS = ("front", "back")
 _INSTRUCTIONS = {"queue-stop": "queue_stop"}
+_MODE_VALUES = {"True": True, "False": False}
 
 
 class CommandError(Exception):
     """Words that are no command; nothing was sent."""
+
+
+class Command(NamedTuple):
+    """One command of the command line.
+
+    Attributes
+    ----------
+    words
+        What it begins with, e.g. ``queue item add``.
+    shape
+        Name of the shape of its further words.
+    method
+        What is called.
+    """
+
+    words: str
+    shape: str
+    method: Method
 
 
 class Shape(NamedTuple):
@@ -28,13 +54,29 @@ class Shape(NamedTuple):
     Attributes
     ----------
     usage
-        What may stand there, line by line, for the help text.
+        What may stand there, line by line: the help text, and what shell completion offers (`completion.next_words`).
+        ``a|b`` are words, ``<name>`` stands for any word, ``[...]`` may be left out, ``...`` may be repeated.
     read
-        From (words, method) to the parameters; raises `CommandError`.
+        From the further words to the parameters; raises `CommandError`.
     """
 
     usage: tuple[str, ...]
-    read: Callable[[Sequence[str], Method], dict[str, Any]]
+    read: Callable[[Sequence[str], Command], dict[str, Any]]
+
+
+def usage_of(command: Command) -> tuple[str, ...]:
+    """Return what may follow the words of the command, line by line."""
+    options = "|".join(options_of(command.method))
+    return tuple(line.replace("<option>", options) for line in SHAPES[command.shape].usage)
+
+
+def options_of(method: Method) -> tuple[str, ...]:
+    """Return the values of the parameter ``option``, the default first; empty without such a parameter."""
+    for parameter in method.parameters:
+        if parameter.name == "option":
+            allowed = ast.literal_eval(parameter.annotation.removeprefix("Literal"))
+            return tuple(sorted(allowed, key=lambda value: value != parameter.default))
+    return ()
 
 
 def literal(text: str) -> Any:
@@ -75,13 +117,20 @@ def item(kind: str, text: str) -> dict[str, Any]:
     raise CommandError(f"item type must be 'plan' or 'instruction', not {kind!r}")
 
 
-def _none(words: Sequence[str], method: Method) -> dict[str, Any]:
-    if words and method.name != "history_get":  # which has always ignored them
-        raise CommandError(f"superfluous words behind '{method.words}': {' '.join(words)}")
+def _needs(words: Sequence[str], command: Command) -> CommandError:
+    """Make the error that says what the command takes."""
+    forms = " or: ".join(f"{command.words} {line}".rstrip() for line in usage_of(command))
+    given = " ".join(words)
+    return CommandError(f"'{command.words}' does not take {given!r}; use: {forms}" if given else f"use: {forms}")
+
+
+def _none(words: Sequence[str], command: Command) -> dict[str, Any]:
+    if words and command.method.name != "history_get":  # which has always ignored them
+        raise CommandError(f"superfluous words behind '{command.words}': {' '.join(words)}")
     return {}
 
 
-def _placed_item(words: Sequence[str], method: Method) -> dict[str, Any]:
+def _placed_item(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
         case [kind, text]:
             place: dict[str, Any] = {}
@@ -92,8 +141,25 @@ def _placed_item(words: Sequence[str], method: Method) -> dict[str, Any]:
             if place["pos"] is None:
                 raise CommandError(f"place must be 'front', 'back', an integer, 'before <uid>' or 'after <uid>', not {where!r}")
         case _:
-            raise CommandError(f"'{method.words}' needs: {' or: '.join(PLACED_ITEM)}")
+            raise _needs(words, command)
     return {"item": item(kind, text)} | place
+
+
+def _executed_item(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [kind, text]:
+            return {"item": item(kind, text)}
+    raise _needs(words, command)
+
+
+def _changed_item(replace: bool) -> Callable[[Sequence[str], Command], dict[str, Any]]:
+    def read(words: Sequence[str], command: Command) -> dict[str, Any]:
+        match words:
+            case [kind, uid, text]:
+                return {"item": item(kind, text) | {"item_uid": uid}, "replace": replace}
+        raise _needs(words, command)
+
+    return read
 
 
 def _source(word: str) -> dict[str, Any]:
@@ -101,75 +167,177 @@ def _source(word: str) -> dict[str, Any]:
     return {"uid": word} if where is None else {"pos": where}
 
 
-def _address(words: Sequence[str], method: Method) -> dict[str, Any]:
+def _address(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
         case []:
             return {}
         case [word]:
             return _source(word)
-    raise CommandError(f"'{method.words}' takes one place or uid, not {len(words)} words")
+    raise _needs(words, command)
 
 
-def _move(words: Sequence[str], method: Method) -> dict[str, Any]:
+def _move(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
         case [source, ("before" | "after") as side, uid]:
             return _source(source) | {f"{side}_uid": uid}
         case [source, destination] if (where := position(destination)) is not None:
             return _source(source) | {"pos_dest": where}
-    raise CommandError(f"'{method.words}' needs: {MOVE[0]}")
+    raise _needs(words, command)
 
 
-def options_of(method: Method) -> tuple[str, ...]:
-    """Return the values of the parameter ``option``, the default first; empty without such a parameter."""
-    for parameter in method.parameters:
-        if parameter.name == "option":
-            allowed = ast.literal_eval(parameter.annotation.removeprefix("Literal"))
-            return tuple(sorted(allowed, key=lambda value: value != parameter.default))
-    return ()
-
-
-def _option(words: Sequence[str], method: Method) -> dict[str, Any]:
-    allowed = options_of(method)
+def _option(words: Sequence[str], command: Command) -> dict[str, Any]:
+    allowed = options_of(command.method)
     match words:
         case []:
             return {"option": allowed[0]}
         case [word] if word in allowed:
             return {"option": word}
-    raise CommandError(f"'{method.words}' takes one of {', '.join(allowed)}, not {' '.join(words)!r}")
+    raise _needs(words, command)
 
 
-def _size_or_uid(words: Sequence[str], method: Method) -> dict[str, Any]:
+def _size_or_uid(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
         case []:
             return {}
         case [word]:
             return {"size": int(word)} if _INTEGER.fullmatch(word) else {"item_uid": word}
-    raise CommandError(f"'{method.words}' takes one number or uid, not {len(words)} words")
+    raise _needs(words, command)
 
 
-def _safe(words: Sequence[str], method: Method) -> dict[str, Any]:
+def _mode(words: Sequence[str], command: Command) -> dict[str, Any]:
+    if len(words) % 2:
+        raise _needs(words, command)
+    # What is neither True nor False goes as text: the manager says what it thinks of it.
+    return {"mode": {key: _MODE_VALUES.get(value, value) for key, value in zip(words[::2], words[1::2], strict=True)}}
+
+
+def _on_off(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [("enable" | "disable") as word]:
+            return {"enable": word == "enable"}
+    raise _needs(words, command)
+
+
+def _flags(words: Sequence[str], command: Command, known: Sequence[str]) -> set[str]:
+    """Return which of the known words are there, in any order."""
+    if set(words) - set(known) or len(set(words)) != len(words):
+        raise _needs(words, command)
+    return set(words)
+
+
+def _background(words: Sequence[str], command: Command) -> dict[str, Any]:
+    return {"run_in_background": True} if _flags(words, command, ["background"]) else {}
+
+
+def _permissions_reload(words: Sequence[str], command: Command) -> dict[str, Any]:
+    return {"restore_plans_devices": True} if _flags(words, command, ["lists"]) else {}
+
+
+def _yaml_file(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [name]:
+            return {"user_group_permissions": _yaml(name)}
+    raise _needs(words, command)
+
+
+def _yaml(name: str) -> Any:
+    import yaml  # not for the commands that need none
+
+    try:
+        value = yaml.safe_load(_text(name))
+        json.dumps(value)
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as err:
+        raise CommandError(f"file {name!r} is no YAML of texts, numbers, lists and mappings: {err}") from err
+    return value
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError) as err:
+        raise CommandError(f"file {name!r} cannot be read: {err}") from err
+
+
+def _function(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [text, *flags]:
+            background = bool(_flags(flags, command, ["background"]))
+            return {"item": literal_dict(text) | {"item_type": "function"}, "run_in_background": background}
+    raise _needs(words, command)
+
+
+def _script(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [name, *flags]:
+            given = _flags(flags, command, ["background", "update-re", "keep-lists"])
+            return {
+                "script": _text(name),
+                "run_in_background": "background" in given,
+                "update_re": "update-re" in given,
+                "update_lists": "keep-lists" not in given,
+                "lock_key": None,
+            }
+    raise _needs(words, command)
+
+
+def _uid(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [uid]:
+            return {"task_uid": uid}
+    raise _needs(words, command)
+
+
+def _interrupt(words: Sequence[str], command: Command) -> dict[str, Any]:
+    return {f"interrupt_{word}": True for word in sorted(_flags(words, command, ["task", "plan"]))}
+
+
+def _lock(words: Sequence[str], command: Command) -> dict[str, Any]:
+    match words:
+        case [("environment" | "queue" | "all") as what, *note] if len(note) <= 1:
+            scopes = ("environment", "queue") if what == "all" else (what,)
+            return dict.fromkeys(scopes, True) | ({"note": note[0]} if note else {})
+    raise _needs(words, command)
+
+
+def _safe(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
         case []:
             return {}
         case ["safe", ("on" | "off") as state]:
             return {"option": f"safe_{state}"}
-    raise CommandError(f"'{method.words}' takes 'safe on' or 'safe off', not {' '.join(words)!r}")
+    raise _needs(words, command)
 
 
-PLACED_ITEM = (
-    "plan|instruction <item>",
-    "plan|instruction front|back|<int> <item>",
-    "plan|instruction before|after <uid> <item>",
+_CHANGED_ITEM = ("plan <uid> <item>", "instruction <uid> queue-stop")
+_PLACED_ITEM = (
+    "plan [front|back|<int>] <item>",
+    "plan before|after <uid> <item>",
+    "instruction [front|back|<int>] queue-stop",
+    "instruction before|after <uid> queue-stop",
 )
-MOVE = ("front|back|<int>|<uid> front|back|<int>|before <uid>|after <uid>",)
+_MOVE = ("front|back|<int>|<uid> front|back|<int>", "front|back|<int>|<uid> before|after <uid>")
 
 #: name of a shape in a declaration -> how it is read
 SHAPES: Mapping[str, Shape] = {
     "none": Shape(("",), _none),
-    "placed_item": Shape(PLACED_ITEM, _placed_item),
+    "placed_item": Shape(_PLACED_ITEM, _placed_item),
+    "execute_item": Shape(("plan <item>", "instruction queue-stop"), _executed_item),
+    "update_item": Shape(_CHANGED_ITEM, _changed_item(replace=False)),
+    "replace_item": Shape(_CHANGED_ITEM, _changed_item(replace=True)),
     "address": Shape(("[front|back|<int>|<uid>]",), _address),
-    "move": Shape(MOVE, _move),
+    "move": Shape(_MOVE, _move),
     "option": Shape(("[<option>]",), _option),
     "size_or_uid": Shape(("[<int>|<uid>]",), _size_or_uid),
+    "mode": Shape(("[loop|ignore_failures True|False]...",), _mode),
+    "on_off": Shape(("enable|disable",), _on_off),
+    "background": Shape(("[background]",), _background),
+    "permissions_reload": Shape(("[lists]",), _permissions_reload),
+    "yaml_file": Shape(("<file>",), _yaml_file),
+    "function": Shape(("<item> [background]",), _function),
+    "script": Shape(("<file> [background|update-re|keep-lists]...",), _script),
+    "uid": Shape(("<uid>",), _uid),
+    "interrupt": Shape(("[task|plan]...",), _interrupt),
+    "lock": Shape(("environment|queue|all [<note>]",), _lock),
+    "unlock": Shape(("",), _none),  # the key is an option
     "safe": Shape(("[safe on|off]",), _safe),
 }

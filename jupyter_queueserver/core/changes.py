@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from .items import Item
+from .locks import Lock
 from .permissions import Permissions
 from .state import Environment, Execution, QueueMode, Run, State, Versions
+from .tasks import Task, TaskResult
 
 
 class Change(msgspec.Struct, frozen=True, tag_field="change", kw_only=True):
@@ -136,6 +138,48 @@ class PermissionsSet(Change, tag="permissions_set", frozen=True, kw_only=True):
     permissions: dict[str, Any]
 
 
+class AutostartSet(Change, tag="autostart_set", frozen=True, kw_only=True):
+    """Whether the queue starts by itself whenever it can."""
+
+    enabled: bool
+
+
+class LockSet(Change, tag="lock_set", frozen=True, kw_only=True):
+    """Who has locked what."""
+
+    lock: Lock
+
+
+class TaskStarted(Change, tag="task_started", frozen=True, kw_only=True):
+    """There is one task more."""
+
+    task: Task
+
+
+class TaskAccepted(Change, tag="task_accepted", frozen=True, kw_only=True):
+    """The worker has the task: what it has to do need not be kept any more."""
+
+    task_uid: str
+
+
+class TasksDropped(Change, tag="tasks_dropped", frozen=True, kw_only=True):
+    """Tasks ended of which no result will be known."""
+
+    task_uids: tuple[str, ...]
+
+
+class TaskFinished(Change, tag="task_finished", frozen=True, kw_only=True):
+    """A task is over."""
+
+    result: TaskResult
+
+
+class TaskResultsForgotten(Change, tag="task_results_forgotten", frozen=True, kw_only=True):
+    """Old results were given up."""
+
+    task_uids: tuple[str, ...]
+
+
 AnyChange = (
     QueueInserted
     | QueueRemoved
@@ -156,6 +200,13 @@ AnyChange = (
     | DevicesSet
     | PermissionsSet
     | ReportApplied
+    | AutostartSet
+    | LockSet
+    | TaskStarted
+    | TaskAccepted
+    | TasksDropped
+    | TaskFinished
+    | TaskResultsForgotten
 )
 
 #: what the versions of a state count: change type -> parts that it touches
@@ -174,6 +225,7 @@ _TOUCHES: dict[type, tuple[str, ...]] = {
     PlansSet: ("plans_existing", "plans_allowed"),
     DevicesSet: ("devices_existing", "devices_allowed", "plans_allowed"),
     PermissionsSet: ("plans_allowed", "devices_allowed"),
+    TaskFinished: ("task_results",),
 }
 
 
@@ -295,3 +347,46 @@ def _(change: PermissionsSet, state: State) -> dict[str, Any]:
 @_parts.register
 def _(change: ReportApplied, state: State) -> dict[str, Any]:
     return {"environment": msgspec.structs.replace(state.environment, reports_applied=change.number)}
+
+
+@_parts.register
+def _(change: AutostartSet, state: State) -> dict[str, Any]:
+    return {"autostart": change.enabled}
+
+
+@_parts.register
+def _(change: LockSet, state: State) -> dict[str, Any]:
+    return {"lock": change.lock}
+
+
+@_parts.register
+def _(change: TaskStarted, state: State) -> dict[str, Any]:
+    return {"tasks": (*state.tasks, change.task)}
+
+
+@_parts.register
+def _(change: TaskAccepted, state: State) -> dict[str, Any]:
+    return {"tasks": tuple(_accepted(task) if task.task_uid == change.task_uid else task for task in state.tasks)}
+
+
+def _accepted(task: Task) -> Task:
+    return msgspec.structs.replace(task, payload="")
+
+
+@_parts.register
+def _(change: TasksDropped, state: State) -> dict[str, Any]:
+    return {"tasks": tuple(task for task in state.tasks if task.task_uid not in change.task_uids)}
+
+
+@_parts.register
+def _(change: TaskFinished, state: State) -> dict[str, Any]:
+    over = change.result.task_uid
+    return {
+        "tasks": tuple(task for task in state.tasks if task.task_uid != over),
+        "task_results": (*(result for result in state.task_results if result.task_uid != over), change.result),
+    }
+
+
+@_parts.register
+def _(change: TaskResultsForgotten, state: State) -> dict[str, Any]:
+    return {"task_results": tuple(result for result in state.task_results if result.task_uid not in change.task_uids)}

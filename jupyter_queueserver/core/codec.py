@@ -49,6 +49,12 @@ class Verbatim(HasJson):
     def text(self) -> bytes:
         return self._text
 
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, Verbatim) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
 
 def python_json(value: Any) -> bytes:
     """Encode plain values in Python's JSON dialect, compact, UTF-8; half a surrogate pair is escaped."""

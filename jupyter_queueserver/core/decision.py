@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .changes import AnyChange, apply
+from .config import Config
 from .effects import AnyEffect
 from .state import State
 
@@ -24,12 +25,15 @@ class Step:
         Time of the input, seconds since the epoch.
     new_uid
         Gives a fresh uid at each call (the shell's; fixed in tests).
+    config
+        What is settled by those who run the server.
     """
 
-    def __init__(self, state: State, now: float, new_uid: Callable[[], str]) -> None:
+    def __init__(self, state: State, now: float, new_uid: Callable[[], str], config: Config | None = None) -> None:
         self.state = state
         self.now = now
         self.new_uid = new_uid
+        self.config = config or Config()
         self.changes: list[AnyChange] = []
         self.effects: list[AnyEffect] = []
         self.reply: dict[str, Any] = {}

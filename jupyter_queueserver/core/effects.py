@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from .items import Item
+from .tasks import Task
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,22 @@ class ContinueEngine(Effect, frozen=True, kw_only=True):
     command: Literal["resume", "stop", "abort", "halt"]
 
 
+class StartTask(Effect, frozen=True, kw_only=True):
+    """Hand a task to the worker; repeated after a crash, the worker refuses what it has seen."""
+
+    task: Task
+
+
+class InterruptKernel(Effect, frozen=True, kw_only=True):
+    """Interrupt what the worker's main thread does; a running plan is paused by it.
+
+    ``plan`` and ``task`` are whether that is allowed if one is running then: it may have begun meanwhile.
+    """
+
+    plan: bool = False
+    task: bool = False
+
+
 class StopManager(Effect, frozen=True, kw_only=True):
     """End the manager and everything that belongs to it, after the reply."""
 
@@ -58,5 +75,14 @@ class KillManager(Effect, frozen=True, kw_only=True):
 
 
 AnyEffect = (
-    OpenEnvironment | CloseEnvironment | DestroyEnvironment | StartItem | PauseEngine | ContinueEngine | StopManager | KillManager
+    OpenEnvironment
+    | CloseEnvironment
+    | DestroyEnvironment
+    | StartItem
+    | PauseEngine
+    | ContinueEngine
+    | StartTask
+    | InterruptKernel
+    | StopManager
+    | KillManager
 )

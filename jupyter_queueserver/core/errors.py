@@ -95,6 +95,13 @@ class NotInQueue(RequestError):
     hint = "Read the queue again (method queue_get): it may have changed meanwhile."
 
 
+class NotInHistory(RequestError):
+    """A uid does not name an entry of the history."""
+
+    code = "not_in_history"
+    hint = "Read the history again from its newest entries (method history_get): it may have been trimmed."
+
+
 class PermissionsInvalid(RequestError):
     """User group permissions that cannot be used as they are."""
 

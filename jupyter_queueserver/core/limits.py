@@ -20,6 +20,10 @@ MSGPACK_LIMIT = 4 * 1024 * 1024
 VALUES_LIMIT = 300_000
 #: Digits of the longest number: making text of it takes time with the square of that.
 DIGITS_LIMIT = 600
+#: Bytes of the largest return value of a task, as JSON text.
+TASK_RESULT_LIMIT = 4 * 1024 * 1024
+#: Bytes of all results of tasks that are kept; beyond that the oldest are given up before their time.
+TASK_RESULTS_LIMIT = 32 * 1024 * 1024
 #: Bytes beyond which a connection is closed without an answer.
 CONNECTION_LIMIT = 256 * 1024 * 1024
 

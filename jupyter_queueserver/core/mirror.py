@@ -12,12 +12,24 @@ import msgspec
 from msgspec.structs import replace
 
 from .catalogue import Catalogue
-from .changes import AnyChange, DevicesSet, HistoryTrimmed, PermissionsSet, PlansSet, apply
+from .changes import (
+    AnyChange,
+    DevicesSet,
+    HistoryTrimmed,
+    LockSet,
+    PermissionsSet,
+    PlansSet,
+    TaskFinished,
+    TaskStarted,
+    apply,
+)
 from .codec import convert
 from .items import Item
+from .locks import Lock
 from .permissions import Permissions
 from .sequence import ItemSequence
 from .state import Environment, Execution, QueueMode, Run, State, Versions
+from .tasks import Task, TaskResult
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +57,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     engine: str | None
     runs: tuple[Run, ...]
     versions: Versions
+    autostart: bool = False
+    lock: Lock = Lock()
+    tasks: tuple[Task, ...] = ()
+    task_results: tuple[TaskResult, ...] = ()
 
 
 def snapshot(state: State, history_limit: int = 200) -> Snapshot:
@@ -62,17 +78,35 @@ def snapshot(state: State, history_limit: int = 200) -> Snapshot:
         engine=state.engine,
         runs=state.runs,
         versions=state.versions,
+        autostart=state.autostart,
+        lock=state.lock.public(),
+        tasks=tuple(map(_public_task, state.tasks)),
+        task_results=tuple(map(_public_result, state.task_results)),
     )
 
 
+def _public_task(task: Task) -> Task:
+    return replace(task, payload="")
+
+
+def _public_result(result: TaskResult) -> TaskResult:
+    return replace(result, return_value=None)
+
+
 def public(change: AnyChange) -> AnyChange:
-    """Return a change as it is published: lists of plans and devices and permissions are not sent along."""
+    """Return a change as it is published: what is big is asked for, and what is secret is nobody's business."""
     if isinstance(change, PlansSet):
         return PlansSet(plans={})
     if isinstance(change, DevicesSet):
         return DevicesSet(devices={})
     if isinstance(change, PermissionsSet):
         return PermissionsSet(permissions=Permissions.default().to_wire())
+    if isinstance(change, LockSet):
+        return LockSet(lock=change.lock.public())
+    if isinstance(change, TaskStarted):
+        return TaskStarted(task=_public_task(change.task))
+    if isinstance(change, TaskFinished):
+        return TaskFinished(result=_public_result(change.result))
     return change
 
 
@@ -99,6 +133,10 @@ class Mirror:
             runs=first.runs,
             catalogue=Catalogue({}, {}, Permissions.default()),
             versions=first.versions,
+            autostart=first.autostart,
+            lock=first.lock,
+            tasks=first.tasks,
+            task_results=first.task_results,
             seq=first.seq,
             time=first.time,
         )

@@ -133,6 +133,28 @@ class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
     time_start: float = 0.0
 
 
+class TaskEnded(Report, tag="task_ended", frozen=True, kw_only=True):
+    """A task is over; ``return_value`` is what a function returned, as JSON text, None if there is nothing."""
+
+    task_uid: str
+    success: bool
+    msg: str = ""
+    traceback: str = ""
+    return_value: str | None = None
+    time_start: float
+
+
+class ListsUpdated(Report, tag="lists_updated", frozen=True, kw_only=True):
+    """The namespace was looked through again; all as in `EnvironmentReady`.
+
+    The RunEngine's state is not told here: this may come from a thread beside it, and `EngineState` tells it in order.
+    """
+
+    plans: dict[str, Any]
+    devices: dict[str, Any]
+    problems: tuple[str, ...] = ()
+
+
 class Alarm(Report, tag="alarm", frozen=True, kw_only=True):
     """Documents of the running plan could not be kept as they came; the plan goes on.
 
@@ -173,6 +195,8 @@ AnyReport = (
     | RunClosed
     | ItemPaused
     | ItemEnded
+    | TaskEnded
+    | ListsUpdated
     | Alarm
     | WorkerLost
 )

@@ -89,7 +89,19 @@ class ItemSequence:
 
     def newest(self, count: int) -> tuple[Item, ...]:
         """Return the last ``count`` items in order."""
-        return tuple(islice(iter(self), max(0, self._size - count), None))
+        return self.between(max(0, self._size - count), self._size)
+
+    def between(self, start: int, stop: int) -> tuple[Item, ...]:
+        """Return the items with the indices from ``start`` to before ``stop``; chunks before them are skipped whole."""
+        found: list[Item] = []
+        for chunk in self._chunks:
+            if start < len(chunk) and stop > 0:
+                found += islice(chunk.values(), max(0, start), stop)
+            start -= len(chunk)
+            stop -= len(chunk)
+            if stop <= 0:
+                break
+        return tuple(found)
 
     def insert(self, items: Iterable[Item], before: str | None = None) -> ItemSequence:
         """Return a sequence with the items put before that uid; None: at the back."""

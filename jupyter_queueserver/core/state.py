@@ -12,8 +12,10 @@ import msgspec
 
 from .catalogue import Catalogue
 from .items import Item
+from .locks import Lock
 from .reports import StartupFile
 from .sequence import ItemSequence
+from .tasks import Task, TaskResult
 
 EnvironmentState = Literal["closed", "opening", "open", "closing", "destroying"]
 ExecutionState = Literal["idle", "starting", "running", "paused"]
@@ -131,6 +133,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         What a paused plan was told last (``resume``, ``stop``, ``abort``, ``halt``) until it shows; else None.
     alone
         The running item was started by itself (``queue_item_execute``); the queue does not go on after it.
+    keep_first
+        The paused plan was told to stop and shall come back to the front of the queue all the same.
     """
 
     state: ExecutionState = "idle"
@@ -138,6 +142,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     pause_pending: bool = False
     command: Literal["resume", "stop", "abort", "halt"] | None = None
     alone: bool = False
+    keep_first: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +164,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     devices_existing: int = 0
     plans_allowed: int = 0
     devices_allowed: int = 0
+    task_results: int = 0
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +172,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    autostart
+        Whether the queue starts by itself whenever it can.
+    tasks
+        Those that are not over, in the order of their start.
+    task_results
+        Those that are over and not forgotten yet, oldest first.
     seq
         Number of the last change in this life of the manager; not stored.
     time
@@ -176,10 +188,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     history: ItemSequence = msgspec.field(default_factory=ItemSequence)
     running: Item | None = None
     mode: QueueMode = QueueMode()
+    autostart: bool = False
+    lock: Lock = Lock()
     environment: Environment = Environment()
     execution: Execution = Execution()
     engine: str | None = None
     runs: tuple[Run, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    task_results: tuple[TaskResult, ...] = ()
     catalogue: Catalogue
     versions: Versions = Versions()
     seq: int = 0

@@ -19,13 +19,19 @@ _EXECUTION_STATES = {
     "paused": "paused",
 }
 _WORKER_STATES = {"closed": "closed", "opening": "initializing", "closing": "closing"}
-_EMPTY_LOCK = {"environment": False, "queue": False}
 
 
 def manager_state(state: State) -> str:
     """The state of the manager as existing clients know it."""
     busy = _ENVIRONMENT_STATES.get(state.environment.state)
+    if busy is None and has_foreground_task(state):
+        busy = "executing_task"
     return busy or _EXECUTION_STATES[state.execution.state]
+
+
+def has_foreground_task(state: State) -> bool:
+    """Whether a task occupies the worker's main thread."""
+    return any(not task.background for task in state.tasks)
 
 
 def worker_state(state: State) -> str:
@@ -33,6 +39,8 @@ def worker_state(state: State) -> str:
     known = _WORKER_STATES.get(state.environment.state)
     if known:
         return known
+    if has_foreground_task(state):
+        return "executing_task"
     return "executing_plan" if state.execution.state in ("starting", "running") else "idle"
 
 
@@ -77,10 +85,10 @@ def status(
         "running_item_uid": state.running.item_uid if state.running else None,
         "manager_state": manager_state(state),
         "queue_stop_pending": state.execution.stop_pending,
-        "queue_autostart_enabled": False,
+        "queue_autostart_enabled": state.autostart,
         "worker_environment_exists": state.environment.state in ("open", "closing", "destroying"),
         "worker_environment_state": worker_state(state),
-        "worker_background_tasks": 0,
+        "worker_background_tasks": sum(task.background for task in state.tasks),
         "re_state": state.engine,
         "ip_kernel_state": kernel_state,
         "ip_kernel_captured": captured,
@@ -93,9 +101,9 @@ def status(
         "devices_allowed_uid": part_uid(epoch, "devices_allowed", versions.devices_allowed),
         "plans_allowed_uid": part_uid(epoch, "plans_allowed", versions.plans_allowed),
         "plan_queue_mode": {"loop": state.mode.loop, "ignore_failures": state.mode.ignore_failures},
-        "task_results_uid": part_uid(epoch, "task_results", 0),
-        "lock_info_uid": part_uid("", "lock_info", 0),
-        "lock": dict(_EMPTY_LOCK),
+        "task_results_uid": part_uid(epoch, "task_results", versions.task_results),
+        "lock_info_uid": state.lock.uid,
+        "lock": {"environment": state.lock.environment, "queue": state.lock.queue},
         "environment_id": state.environment.environment_id,
         "environment_failure": _failure(state),
         "environment_alarm": state.environment.alarm,
@@ -112,7 +120,7 @@ def _kernel(state: State, shown: str) -> tuple[str | None, bool | None]:
         return ("starting" if shown == "shown" else "disabled"), False
     if shown == "hidden":
         return "disabled", True
-    busy = state.execution.state in ("starting", "running")
+    busy = state.execution.state in ("starting", "running") or has_foreground_task(state)
     return ("busy" if busy else "idle"), busy
 
 

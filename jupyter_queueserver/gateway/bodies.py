@@ -12,54 +12,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..api import Method
+from ..api import http_form as form
 from .refusals import bad_key, malformed_body
 
-#: Methods that want a body, be it ``{}``.
-_NEED_BODY = frozenset(
-    {
-        "queue_autostart",
-        "queue_mode_set",
-        "queue_item_add_batch",
-        "queue_item_update",
-        "queue_item_remove",
-        "queue_item_remove_batch",
-        "queue_item_move",
-        "queue_item_move_batch",
-        "queue_item_execute",
-        "permissions_set",
-        "function_execute",
-        "script_upload",
-        "task_status",
-        "task_result",
-        "lock",
-        "unlock",
-        "lock_info",
-    }
-)
-#: Methods whose body is ignored, whatever it is.
-_IGNORE_BODY = frozenset({"manager_kill", "permissions_get"})
-#: Methods that take the key ``reload``; nothing is cached here, so it has no effect.
-_RELOADABLE = frozenset(
-    {"ping", "status", "queue_get", "history_get", "devices_allowed", "devices_existing", "re_runs", "lock_info"}
-)
-#: Methods whose keys the manager judges by itself.
-_RAW = frozenset({"manager_stop"})
-#: Without this key a request goes to the manager as it is, whose own refusal existing clients know.
-_REQUIRED = {
-    "queue_item_add": "item",
-    "queue_item_execute": "item",
-    "function_execute": "item",
-    "queue_item_add_batch": "items",
-    "queue_item_remove_batch": "uids",
-    "permissions_set": "user_group_permissions",
-    "script_upload": "script",
-    "task_status": "task_uid",
-    "task_result": "task_uid",
-}
-#: Keys that are accepted from existing clients and overwritten: who submits is who is logged in.
-_IDENTITY_KEYS = frozenset({"user", "user_group"})
-#: Methods in which the keys of the identity are not overwritten but refused.
-_NO_IDENTITY_KEYS = frozenset({"plans_allowed"})
+#: First characters of a JSON text of the type that is wanted.
+_TASK_UID_STARTS = {"task_status": (b'"', b"["), "task_result": (b'"',)}
 
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -91,25 +48,57 @@ def make_request(method: Method, body: bytes, submitter: Submitter, fixed: dict[
     return msgspec.json.encode({"method": method.name, "params": fields})
 
 
+def require_json(content_type: str | None) -> None:
+    """Refuse (422) a body that says it is something else; without a word it is taken as JSON.
+
+    Browsers send the types that are refused here to other servers without asking, see the same-origin policy.
+    """
+    if content_type is None:
+        return
+    main, _, kind = content_type.partition(";")[0].strip().lower().partition("/")
+    if main != "application" or not (kind == "json" or kind.endswith("+json")):
+        raise malformed_body(
+            "dict_type",
+            ["body"],
+            f"Input should be a valid dictionary: the body is {content_type!r}, send 'Content-Type: application/json'",
+        )
+
+
+def ignores_body(method: Method) -> bool:
+    """Whether a body may be anything, because the method has no use for it."""
+    return method.name in form.IGNORE_BODY
+
+
 def _text(value: Any) -> msgspec.Raw:
     return msgspec.Raw(json.dumps(value).encode())
 
 
 def _params(method: Method, body: bytes) -> Fields:
-    if method.name in _IGNORE_BODY:
+    if method.name in form.IGNORE_BODY:
         return {}
     if not body.strip():
-        if method.name in _NEED_BODY:
+        if method.name in form.NEED_BODY:
             raise malformed_body("missing", ["body"], "Field required")
         return {}
     fields = _decode(body)
-    required = _REQUIRED.get(method.name)
-    if method.name not in _RAW and (required is None or required in fields):
+    if method.name == "queue_mode_set":
+        fields = _with_mode(fields)
+    required = form.JUDGED_BY_MANAGER.get(method.name)
+    if method.name not in form.RAW and (required is None or required in fields):
         _check_keys(method, fields)
         _check_types(method, fields)
-        if method.name in _RELOADABLE:
-            fields.pop("reload", None)
+        for name in form.GATEWAY_KEYS.get(method.name, ()):
+            fields.pop(name, None)
     return fields
+
+
+def _with_mode(fields: Fields) -> Fields:
+    """Existing clients may give the keys of the mode directly."""
+    if "mode" in fields:
+        return fields
+    outside = {name: value for name, value in fields.items() if name == "lock_key"}
+    mode = {name: value for name, value in fields.items() if name != "lock_key"}
+    return outside | ({"mode": msgspec.Raw(msgspec.json.encode(mode))} if mode else {})
 
 
 def _decode(body: bytes) -> Fields:
@@ -131,19 +120,25 @@ def _decode(body: bytes) -> Fields:
 
 
 def _check_keys(method: Method, fields: Fields) -> None:
-    known = set(method.parameter_names)
-    if method.name in _NO_IDENTITY_KEYS:
-        known -= _IDENTITY_KEYS
-    if method.name in _RELOADABLE:
-        known.add("reload")
+    known = set(method.parameter_names) | form.GATEWAY_KEYS.get(method.name, frozenset())
+    if method.name in form.NO_IDENTITY_KEYS:
+        known -= form.IDENTITY_KEYS
     for name in fields:
         if name not in known:
             raise bad_key(
                 f"{method.name}() got an unexpected keyword argument '{name}'",
                 name,
                 code="unsupported_parameters",
-                hint=f"Keys of this route: {', '.join(sorted(known - _IDENTITY_KEYS)) or 'none'}.",
+                hint=f"Keys of this route: {', '.join(sorted(known - form.IDENTITY_KEYS)) or 'none'}.",
             )
+    wanted = form.WANTED.get(method.name)
+    if wanted is not None and wanted not in fields:
+        raise bad_key(
+            f"{method.name}() is missing the required keyword argument '{wanted}'",
+            wanted,
+            code="missing_key",
+            hint="Add that key to the object in the body.",
+        )
 
 
 def _check_types(method: Method, fields: Fields) -> None:
@@ -152,10 +147,16 @@ def _check_types(method: Method, fields: Fields) -> None:
         raise bad_key("Parameter 'item' must be a dictionary", "item")
     if "items" in fields:
         _check_items(fields["items"])
-    if "lock_key" in fields and not _is_key(fields["lock_key"]):
-        raise bad_key("Parameter 'lock_key' must be a non-empty string or null", "lock_key")
+    if "lock_key" in fields and not _is_key(fields["lock_key"], or_null=form.WANTED.get(method.name) != "lock_key"):
+        raise bad_key("Parameter 'lock_key' must be a non-empty string", "lock_key")
+    if "enable" in fields and _first(fields["enable"]) not in (b"t", b"f"):
+        raise bad_key("Parameter 'enable' must be true or false", "enable")
     if method.name == "re_runs" and "option" in fields and _first(fields["option"]) != b'"':
         raise bad_key("Parameter 'option' must be a string", "option")
+    if "task_uid" in fields and _first(fields["task_uid"]) not in _TASK_UID_STARTS[method.name]:
+        raise bad_key("Parameter 'task_uid' must be a string, or a list of strings to ask for several states", "task_uid")
+    if "reduced" in fields and _first(fields["reduced"]) not in (b"t", b"f"):
+        raise bad_key("Parameter 'reduced' must be true or false", "reduced")
 
 
 def _check_items(items: msgspec.Raw) -> None:
@@ -170,9 +171,9 @@ def _check_items(items: msgspec.Raw) -> None:
             raise bad_key(f"Parameter 'items' must hold dictionaries only: element {place} is none", f"items[{place}]")
 
 
-def _is_key(value: msgspec.Raw) -> bool:
+def _is_key(value: msgspec.Raw, *, or_null: bool) -> bool:
     text = bytes(value).strip()
-    return text == b"null" or (text.startswith(b'"') and text != b'""')
+    return (or_null and text == b"null") or (text.startswith(b'"') and text != b'""')
 
 
 def _first(value: msgspec.Raw) -> bytes:

@@ -13,17 +13,20 @@ from typing import Any
 import msgspec
 import zmq.asyncio
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Enum, List, Unicode
+from traitlets import Bool, Dict, Enum, List, Unicode
 
 from ..client.target import Target
 from ..instance import Instance, Runtime, find_instance, read_runtime
 from .activity import Activity
 from .attendance import Attendance
+from .feed import Feed
+from .first_version import at_root
+from .identity import UserGroups
 from .keeper import ManagerKeeper
+from .paths import as_patterns
 from .refusals import Refusal
 from .requests import Requests
-from .routes import make_routes
-from .subscription import Position, Subscription
+from .routes import Means, make_routes
 
 #: Seconds from one mark of activity to the next while the queue is at work.
 _BEAT_EVERY = 10.0
@@ -58,7 +61,15 @@ class QueueServerExtension(ExtensionApp):
     startup_module = Unicode(help="Importable module with startup code.").tag(config=True)
     startup_script = Unicode(help="Script with startup code.").tag(config=True)
     use_ipython_kernel = Bool(True, help="Whether consoles may be attached to the environment.").tag(config=True)
-    user_group = Unicode("primary", help="User group of everybody who comes through this server.").tag(config=True)
+    user_group = Unicode("primary", help="User group of everybody whom `user_groups` does not name.").tag(config=True)
+    user_groups = Dict(
+        value_trait=Unicode(),
+        key_trait=Unicode(),
+        help="User group by user name; the name '*' stands for all others and beats `user_group`.",
+    ).tag(config=True)
+    legacy_root = Bool(
+        False, help="Whether the routes are also served without prefix, as by the first version's web server."
+    ).tag(config=True)
     manager_options = List(Unicode(), help="Further options of start-re-manager, word by word.").tag(config=True)
     end_manager = Enum(
         ("started", "always", "never"),
@@ -98,10 +109,18 @@ class QueueServerExtension(ExtensionApp):
                 origin=f"private address of {self.instance_found.data_dir}",
             )
         self.requests = Requests(self._context, target, self._silence_reason, self._unanswered)
+        self._feed = Feed(
+            self._context, self._events_address, self._ask_status, on_status=self.activity.see, on_goodbye=self.activity.ended
+        )
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        self.handlers.extend(make_routes(self.requests, self._context, self._events_address, self.user_group))
+        groups = UserGroups(self.user_group, self.user_groups)
+        routes = make_routes(Means(self.requests, self._context, self._events_address, self._feed, groups))
+        self.handlers.extend(as_patterns([*routes, *(at_root(routes) if self.legacy_root else ())]))
+
+    async def _ask_status(self) -> bytes:
+        return await self.requests.send(_STATUS_REQUEST, repeatable=True)
 
     def _silence_reason(self) -> str:
         return self.keeper.reason if self.keeper is not None else ""
@@ -123,8 +142,7 @@ class QueueServerExtension(ExtensionApp):
                 self.log.warning("Other Jupyter servers cannot see that this one is there: %s", err)
             self.keeper = ManagerKeeper(self.instance_found, self.start_options(), self.log, given=self.given_options())
             self.keeper.start()
-        watch = self._watch_events(self._events_address) if self._events_address else self._watch_status()
-        self._tasks = [asyncio.create_task(watch), asyncio.create_task(self._beat())]
+        self._tasks = [asyncio.create_task(self._feed.run()), asyncio.create_task(self._beat())]
 
     def start_options(self) -> list[str]:
         """Options of `start-re-manager` for a manager that this server starts."""
@@ -138,24 +156,6 @@ class QueueServerExtension(ExtensionApp):
             if value := getattr(self, name):
                 options += [f"--{name.replace('_', '-')}", value]
         return [*options, *self.manager_options]
-
-    async def _watch_events(self, address: str) -> None:
-        subscription = Subscription(self._context, address, Position(topics=("state",), history=0))
-        try:
-            async for message in subscription.messages():
-                if message.status is not None:
-                    self.activity.see(message.status)
-                elif message.kind == "bye":
-                    self.activity.ended()
-        finally:
-            subscription.close()
-
-    async def _watch_status(self) -> None:
-        """For a manager without event stream: ask."""
-        while True:
-            with contextlib.suppress(Refusal):
-                self.activity.see(await self.requests.send(_STATUS_REQUEST))
-            await asyncio.sleep(_BEAT_EVERY / 2)
 
     async def _beat(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from typing import Any
 from jupyter_server.serverapp import ServerApp
 from traitlets import default
 
+from ..core.addresses import FIRST_VERSION_HTTP_PORT
 from .extension import QueueServerExtension
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in programs.PROGRAMS:
             return programs.main(arguments)
     given, rest = make_parser().parse_known_args(list(arguments))
-    words = [*rest, *trait_words(vars(given))]
+    words = [*(root_words(rest) if given.legacy_root else ()), *rest, *trait_words(vars(given))]
     app = QueueServerApp.instance(jpserver_extensions={"jupyter_queueserver": True})
     app.initialize(argv=words)
     app.start()
@@ -100,7 +101,20 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         help="further option of start-re-manager, e.g. --manager-option=--saver --manager-option=none",
     )
+    parser.add_argument(
+        "--legacy-root",
+        action="store_true",
+        help="also serve all routes without prefix, with those of the first version of the interface,"
+        f" on port {FIRST_VERSION_HTTP_PORT} unless --port is given",
+    )
     return parser
+
+
+def root_words(given: Sequence[str]) -> list[str]:
+    """Return the words for the port of the first version's web server; none if another port is given."""
+    if any(word.partition("=")[0] in ("--port", "--ServerApp.port") for word in given):
+        return []
+    return [f"--ServerApp.port={FIRST_VERSION_HTTP_PORT}", "--ServerApp.port_retries=0"]
 
 
 def trait_words(given: dict[str, Any]) -> list[str]:
@@ -108,4 +122,7 @@ def trait_words(given: dict[str, Any]) -> list[str]:
     section = QueueServerExtension.__name__
     words = [f"--{section}.{name}={given[name]}" for name in _OPTIONS if given[name] is not None]
     words += [f"--{section}.manager_options={word}" for word in given["manager_option"] or ()]
+    if given["legacy_root"]:
+        # Then as now, a manager that was started by itself does not end with the web server.
+        return [f"--{section}.end_manager=started", f"--{section}.legacy_root=True", *words]
     return [f"--{section}.end_manager=always", *words]

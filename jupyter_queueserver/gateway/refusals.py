@@ -6,6 +6,7 @@ Refusals of the manager are not made here; they pass through unchanged with stat
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http.client import responses
 from typing import Any
 
@@ -16,8 +17,8 @@ _FOREIGN = {
     400: ("bad_request", "Read the message, correct the request and send it again."),
     403: (
         "forbidden",
-        "Log in, or send the header 'Authorization: token <token>'; with a cookie also send its XSRF token in the header"
-        " 'X-XSRFToken'.",
+        "Send the header 'Authorization: ApiKey <token>' instead of a cookie, or with the cookie also its XSRF token in the"
+        " header 'X-XSRFToken'.",
     ),
     404: ("not_found", "Compare the path with the list of routes in openapi.json."),
     405: ("wrong_verb", "Compare the verb with the list of routes in openapi.json."),
@@ -37,12 +38,24 @@ class Refusal(HTTPError):
         Sentence for the user, or the list of faults that the interface wants with 422.
     code, hint, path
         As in `jupyter_queueserver.core.errors.QueueServerError`.
+    headers
+        Of the reply.
     """
 
-    def __init__(self, status: int, detail: str | list[dict[str, Any]], *, code: str, hint: str, path: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str | list[dict[str, Any]],
+        *,
+        code: str,
+        hint: str,
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(status)
         self.detail = detail
         self.error = {"code": code, "hint": hint, "path": path}
+        self.headers = headers or {}
 
 
 def refusal_body(status: int, error: BaseException | None) -> bytes:
@@ -96,4 +109,26 @@ def no_answer(seconds: float, reason: str) -> Refusal:
         f"Request timeout: the manager did not answer within {seconds:.3g} s. {reason}".rstrip(),
         code="no_answer",
         hint="The request may or may not have been carried out: look at the status before you repeat it.",
+    )
+
+
+def unknown_route() -> Refusal:
+    """Return the 404 for a path that leads nowhere."""
+    code, hint = _FOREIGN[404]
+    return Refusal(404, "Not Found", code=code, hint=hint)
+
+
+def wrong_verb(allowed: str) -> Refusal:
+    """Return the 405; ``allowed`` are the verbs of the route, with commas between."""
+    code, hint = _FOREIGN[405]
+    return Refusal(405, "Method Not Allowed", code=code, hint=hint, headers={"Allow": allowed})
+
+
+def foreign_origin(origin: str) -> Refusal:
+    """Return the 400 for the question of a browser on behalf of a page of another server that is not allowed."""
+    return Refusal(
+        400,
+        "Disallowed CORS origin",
+        code="foreign_origin",
+        hint=f"Pages of {origin!r} may use this server only if its setting ServerApp.allow_origin says so.",
     )

@@ -1,166 +1,135 @@
-"""The REST routes: one for each method of the registry, and the few that are not methods.
+"""The REST routes of methods: one for each method of the registry, and a few that stand for one of its options.
 
-Replies of the manager pass through as bytes.  Authentication and the XSRF check are Jupyter's own; the authorizer is asked for
-``read``, ``write`` or ``execute`` on the resource ``queueserver``, as the method declares.
+Replies of the manager pass through as bytes.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 from typing import Any
 
-from jupyter_core.utils import ensure_async
-from jupyter_server.base.handlers import APIHandler
-from tornado import web
-from tornado.httputil import HTTPServerRequest
+import msgspec
+from jupyter_server.auth.decorator import allow_unauthenticated
 
-from .. import __version__
 from ..api import Method
 from ..core.errors import TooLarge
 from ..core.limits import CONNECTION_LIMIT, check_size
 from ..core.limits import REQUEST_LIMIT as BODY_LIMIT
-from .bodies import Submitter, make_request
-from .identity import user_name
-from .refusals import Refusal, bad_key, refusal_body, too_large
+from ..core.reduced import reduced_plans
+from .bodies import Submitter, ignores_body, make_request, require_json
+from .collecting import CollectingHandler
+from .handler import STRANGER_LIMIT, QueueServerHandler
+from .identity import UserGroups, login_name, user_name
+from .refusals import Refusal, bad_key, unknown_route
 from .requests import Requests
+from .rights import RESOURCE
 
-RESOURCE = "queueserver"
-#: Largest body, in bytes, that is taken from somebody who is not logged in; above it the connection is closed instead.
-STRANGER_LIMIT = 64 << 10
-
-
-@web.stream_request_body
-class QueueServerHandler(APIHandler):
-    """What all routes have in common: login before the body is read, JSON refusals, the authorizer asked directly, no caching."""
-
-    auth_resource = RESOURCE
-
-    def __init__(self, application: web.Application, request: HTTPServerRequest, **given: Any) -> None:
-        # Before anything can refuse, because a refusal does not keep tornado from reading the body to its end.
-        request.connection.set_max_body_size(STRANGER_LIMIT)  # type: ignore[union-attr]
-        super().__init__(application, request, **given)
-
-    async def prepare(self) -> None:
-        """Authenticate; only who is logged in may send much."""
-        await super().prepare()
-        if self.request.method != "OPTIONS":  # asked by browsers, without login
-            if self.current_user is None:
-                raise web.HTTPError(403)
-            self.request.connection.set_max_body_size(CONNECTION_LIMIT)  # type: ignore[union-attr]
-
-    def data_received(self, chunk: bytes) -> None:
-        """Drop the body: most routes have none."""
-
-    async def allow(self, action: str) -> None:
-        """Raise `Refusal` (403) unless the user may; not by the decorator, which remembers its first question."""
-        allowed = self.authorizer.is_authorized(self, self.current_user, action, RESOURCE)
-        if not await ensure_async(allowed):
-            raise Refusal(
-                403,
-                f"User is not authorized to {action} on resource: {RESOURCE}.",
-                code="forbidden",
-                hint=f"Ask the administrator of this server for the right to {action}.",
-            )
-
-    def compute_etag(self) -> str | None:
-        """None: hashing megabytes of history costs more than sending them."""
-        return None
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Refuse in one form."""
-        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
-        self.finish(refusal_body(status_code, error))
+__all__ = [
+    "BODY_LIMIT",
+    "CONNECTION_LIMIT",
+    "RESOURCE",
+    "STRANGER_LIMIT",
+    "MethodHandler",
+    "PlanListHandler",
+    "QueueServerHandler",
+    "UnknownRouteHandler",
+]
 
 
-class MethodHandler(QueueServerHandler):
-    """One method.  The body is collected here, so that one that is too large is refused without being kept."""
+class MethodHandler(CollectingHandler):
+    """One method."""
 
-    def initialize(self, method: Method, requests: Requests, user_group: str, fixed: dict[str, Any] | None) -> None:
+    def initialize(self, method: Method, requests: Requests, user_groups: UserGroups, fixed: dict[str, Any] | None) -> None:
         """Take the method and, for a route that stands for one of its options, the parameters that this gives."""
         self._method = method
         self._requests = requests
-        self._user_group = user_group
+        self._user_groups = user_groups
         self._fixed = fixed
-        self._chunks: list[bytes] = []
-        self._received = 0
+        self._verb = method.verb if fixed is None else "GET"
+        self.scope = method.scope
         # Reading is what panels do all day; it must not keep a server alive that nobody uses.
         self._track_activity = method.kind == "write"
 
-    async def prepare(self) -> None:
-        """Authenticate, then look at the announced length of the body."""
-        await super().prepare()
-        announced = self.request.headers.get("Content-Length", "0")
-        if announced.isdigit() and int(announced) > BODY_LIMIT:
-            if int(announced) > CONNECTION_LIMIT:
-                self.set_header("Connection", "close")
-            raise too_large(BODY_LIMIT)
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """The one verb of the method or of its route."""
+        return (self._verb,)
 
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body; of one that turns out to be too large nothing is kept."""
-        self._received += len(chunk)
-        if self._received > BODY_LIMIT:
-            self._chunks.clear()
-        else:
-            self._chunks.append(chunk)
-
-    @web.authenticated
+    @allow_unauthenticated  # the base class lets nobody in; see there
     async def get(self) -> None:
         """Answer a method whose verb is GET."""
-        await self._serve("GET")
+        await self._serve()
 
-    @web.authenticated
-    async def post(self) -> None:
-        """Answer a method whose verb is POST."""
-        await self._serve("POST")
+    post = get
 
-    async def _serve(self, verb: str) -> None:
+    async def _serve(self) -> None:
         method = self._method
-        if verb != ("GET" if self._fixed is not None else method.verb):
-            raise web.HTTPError(405)
         await self.allow(method.access)
-        if self._received > BODY_LIMIT:
-            raise too_large(BODY_LIMIT)
-        body = b"".join(self._chunks)
+        body = self.body()
         try:
             check_size(body)
         except TooLarge as err:
             raise Refusal(413, err.msg, code=err.code, hint=err.hint) from err
-        submitter = Submitter(user_name(self.identity_provider, self.current_user), self._user_group)
+        if self._fixed is None and body.strip() and not ignores_body(method):
+            require_json(self.request.headers.get("Content-Type"))
+        provider = self.identity_provider
+        group = self._user_groups.of(login_name(provider, self.current_user))
         try:
-            request = make_request(method, body, submitter, self._fixed)
+            request = self._make_request(body, Submitter(user_name(provider, self.current_user), group))
         except UnicodeEncodeError as err:
             raise bad_key(f"A name is no valid text: {err}", "body") from err
-        await self.finish(await self._requests.send(request, repeatable=method.kind == "read"))
+        await self.finish(self._answer(await self._requests.send(request, repeatable=method.kind == "read")))
+
+    def _make_request(self, body: bytes, submitter: Submitter) -> bytes:
+        """Make the manager's request frame of the body; raises `Refusal`."""
+        return make_request(self._method, body, submitter, self._fixed)
+
+    def _answer(self, reply: bytes) -> bytes:
+        """Return what is sent for the manager's reply."""
+        return reply
 
 
-class OpenApiHandler(QueueServerHandler):
-    """``/api/openapi.json``: the description of all routes."""
-
-    _track_activity = False
-
-    @web.authenticated
-    async def get(self) -> None:
-        """Send it."""
-        await self.allow("read")
-        await self.finish(_openapi_text(f"{self.base_url.rstrip('/')}/queueserver/api"))
+class _Wish(msgspec.Struct):
+    reduced: bool = False
 
 
-@functools.lru_cache(maxsize=4)
-def _openapi_text(base: str) -> bytes:
-    from ..api.openapi import openapi  # here: few servers are ever asked for it
+class PlanListHandler(MethodHandler):
+    """A list of plans, in the short form if wished."""
 
-    return json.dumps(openapi(__version__, base)).encode()
+    _reduced = False
+
+    def _make_request(self, body: bytes, submitter: Submitter) -> bytes:
+        request = super()._make_request(body, submitter)
+        self._reduced = bool(body.strip()) and msgspec.json.decode(body, type=_Wish).reduced
+        return request
+
+    def _answer(self, reply: bytes) -> bytes:
+        return _reduced(self._method.name, reply) if self._reduced else reply
+
+
+@functools.lru_cache(maxsize=8)
+def _reduced(key: str, reply: bytes) -> bytes:
+    """Return the reply with the list under the key in the short form; a list stays the same for a long time."""
+    decoded = msgspec.json.decode(reply)
+    return msgspec.json.encode(decoded | {key: reduced_plans(decoded[key])})
 
 
 class UnknownRouteHandler(QueueServerHandler):
-    """Everything else below ``/api``: 404 as JSON, for any verb, after authentication."""
+    """Everything else below ``/queueserver``: 404 as JSON, for any verb."""
 
     _track_activity = False
 
-    @web.authenticated
-    async def get(self, path: str) -> None:
-        """Refuse."""
-        raise Refusal(404, "Not Found", code="not_found", hint="Compare the path with the list of routes in openapi.json.")
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """All: it is the path that is wrong."""
+        return self.SUPPORTED_METHODS
 
-    post = put = delete = patch = get
+    def _refuse_early(self) -> None:
+        raise unknown_route()
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        """Refuse, as before the credentials are looked at."""
+        raise unknown_route()
+
+    post = put = delete = patch = head = get

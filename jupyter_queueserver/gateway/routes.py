@@ -1,42 +1,73 @@
-"""The list of routes, made from the registry."""
+"""The list of routes, made from the registry and from what the other modules of the gateway serve."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq.asyncio
 
-from ..api import methods
+from ..api import Method, methods
+from ..api.http_form import FURTHER_ROUTES, NOT_SERVED, REDUCIBLE
+from ..api.http_routes import OPERATIONS
+from .account_routes import account_routes
+from .console import console_routes
+from .feed import Feed
+from .first_version import first_version_routes
+from .identity import UserGroups
+from .page import page_routes
+from .paths import API_PREFIX, PREFIX, Route
 from .requests import Requests
-from .rest import MethodHandler, OpenApiHandler, UnknownRouteHandler
+from .rest import MethodHandler, PlanListHandler, UnknownRouteHandler
+from .server_routes import server_routes
+from .sockets import socket_routes
+from .spreadsheet import spreadsheet_routes
 from .stream import EventStreamHandler
 
-PREFIX = "/queueserver/api"
 
-#: Further routes of methods: path -> method and the parameters that the path gives.
-_FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
-    "": ("status", {}),
-    "/re/runs/active": ("re_runs", {"option": "active"}),
-    "/re/runs/open": ("re_runs", {"option": "open"}),
-    "/re/runs/closed": ("re_runs", {"option": "closed"}),
-}
+class Means(NamedTuple):
+    """What the handlers work with.
 
-Route = tuple[str, type[Any], dict[str, Any]]
+    Attributes
+    ----------
+    events_address
+        0MQ address of the event stream; None: the manager was given by an address that has none.
+    """
+
+    requests: Requests
+    context: zmq.asyncio.Context
+    events_address: str | None
+    feed: Feed
+    user_groups: UserGroups
 
 
-def make_routes(requests: Requests, context: zmq.asyncio.Context, events_address: str | None, user_group: str) -> list[Route]:
-    """Return patterns (without base URL; a slash at the end is allowed), handlers and their arguments."""
-    routes: list[Route] = []
-    table = {method.path: (method.name, None) for method in methods().values()} | _FURTHER
-    for path, (name, fixed) in table.items():
-        given = {"method": methods()[name], "requests": requests, "user_group": user_group, "fixed": fixed}
-        routes.append((_pattern(path), MethodHandler, given))
-    routes.append((_pattern("/events"), EventStreamHandler, {"context": context, "address": events_address}))
-    routes.append((_pattern("/openapi.json"), OpenApiHandler, {}))
-    routes.append((rf"{PREFIX}(/.*)", UnknownRouteHandler, {}))
+def make_routes(means: Means) -> list[Route]:
+    """Return plain paths (without base URL), handlers and their arguments; the last one takes every other path."""
+    given = {"requests": means.requests, "user_groups": means.user_groups}
+    events = {"context": means.context, "address": means.events_address}
+    return [
+        *_method_routes(given),
+        (f"{API_PREFIX}{OPERATIONS['events'].path}", EventStreamHandler, events),
+        *server_routes(),
+        *account_routes(),
+        *console_routes(means.feed),
+        *socket_routes(means.feed),
+        *spreadsheet_routes(means.requests, means.user_groups),
+        *page_routes({"method": methods()["ping"], "fixed": None, **given}),
+        *first_version_routes(given),
+        (f"{PREFIX}/*", UnknownRouteHandler, {}),
+    ]
+
+
+def _method_routes(given: dict[str, Any]) -> list[Route]:
+    served = [method for method in methods().values() if method.name not in NOT_SERVED]
+    routes = [_method_route(method.path, method, None, given) for method in served]
+    routes += [
+        _method_route(path, methods()[name], None if fixed is None else dict(fixed), given)
+        for path, (name, fixed) in FURTHER_ROUTES.items()
+    ]
     return routes
 
 
-def _pattern(path: str) -> str:
-    return f"{PREFIX}{re.escape(path)}/?"
+def _method_route(path: str, method: Method, fixed: dict[str, Any] | None, given: dict[str, Any]) -> Route:
+    handler = PlanListHandler if method.name in REDUCIBLE else MethodHandler
+    return f"{API_PREFIX}{path}", handler, {"method": method, "fixed": fixed, **given}

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from ..instance import Identity, Instance, write_private
+from .kernel_options import KernelOptions
 from .messages import PROTOCOL
 
 
@@ -31,11 +32,14 @@ class StartupSource(msgspec.Struct, frozen=True, kw_only=True):
         Path, module name or profile name.
     ipython_dir
         Directory of the IPython profiles; None: the user's own.
+    profile
+        IPython profile whose startup files are loaded before a script or module; None: none.
     """
 
     kind: Literal["dir", "script", "module", "profile"]
     value: str
     ipython_dir: str | None = None
+    profile: str | None = None
 
 
 class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,8 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
         How often an idle worker looks whether this file still names it, seconds.
     stop_on_alarm
         Whether the queue stops after a plan whose documents could not be kept.
+    kernel
+        Where the kernel listens.
     """
 
     environment_id: str
@@ -89,6 +95,7 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int = PROTOCOL
     orphan_check_seconds: float = 5.0
     stop_on_alarm: bool = False
+    kernel: KernelOptions = KernelOptions()
 
     @property
     def reports(self) -> Path:

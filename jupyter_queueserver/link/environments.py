@@ -17,7 +17,7 @@ import time
 from ..instance import Instance, find_instance, read_runtime
 from .environment import EnvironmentRecord, read_environment
 from .errors import NotAdoptable
-from .launch import find_process, read_connection_file, remove_sockets
+from .launch import find_process, sweep_sockets
 
 #: Seconds that a killed worker may take to be gone.
 _PATIENCE = 10.0
@@ -80,7 +80,6 @@ def _end(instance: Instance, record: EnvironmentRecord, environment_id: str) -> 
             time.sleep(0.01)
     finally:
         watch.close()
-    with contextlib.suppress(OSError, ValueError):
-        remove_sockets(read_connection_file(record))
+    sweep_sockets(record)
     print(f"Ended {environment_id}. The next manager writes down what became of its plan.")
     return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..instance import Identity, Instance, ProcessWatch, boot_id, identity_of, is_alive, write_private
+from .connection import choose_connection, place_copy, remove_copy
 from .environment import EnvironmentRecord, write_environment
 from .errors import NotAdoptable
 from .wire import ConnectionInfo
@@ -85,9 +85,11 @@ class WorkerProcess:
 
 
 def write_connection_file(instance: Instance, record: EnvironmentRecord) -> ConnectionInfo:
-    """Choose the socket paths and the key, and write them for the worker and for attached consoles."""
-    info = ConnectionInfo(ip=str(instance.sockets / f"k{record.environment_id[-8:]}"), key=secrets.token_hex(32))
+    """Choose addresses and the key, and write them for the worker and for attached consoles; raises ``OSError``."""
+    info = choose_connection(record.kernel, str(instance.sockets / f"k{record.environment_id[-8:]}"))
     write_private(Path(record.connection_file), msgspec.json.encode(info))
+    if record.kernel.connection_copy is not None:
+        place_copy(record.kernel.connection_copy, info)
     return info
 
 
@@ -103,9 +105,12 @@ def remove_sockets(info: ConnectionInfo) -> None:
 
 
 def sweep_sockets(record: EnvironmentRecord) -> None:
-    """`remove_sockets` of an environment whose worker is gone; nothing if its connection file cannot be read."""
+    """Take away sockets and the copied connection file of a worker that is gone; nothing if its own file cannot be read."""
     with contextlib.suppress(OSError, ValueError):
-        remove_sockets(read_connection_file(record))
+        info = read_connection_file(record)
+        remove_sockets(info)
+        if record.kernel.connection_copy is not None:
+            remove_copy(record.kernel.connection_copy, info)
 
 
 def find_process(record: EnvironmentRecord) -> tuple[Identity, ProcessWatch]:
@@ -160,7 +165,7 @@ def launch_process(
             stdout=console,
             stderr=console,
             start_new_session=True,
-            env=_environment_variables(),
+            env=_environment_variables(record),
             cwd=working_dir if working_dir is not None and Path(working_dir).is_dir() else None,
         )
     with contextlib.suppress(ProcessLookupError):
@@ -169,7 +174,8 @@ def launch_process(
     return record, child
 
 
-def _environment_variables() -> dict[str, str]:
+def _environment_variables(record: EnvironmentRecord) -> dict[str, str]:
     """The worker must not take itself for somebody's managed kernel, and must not die with its parent."""
     unwanted = ("JPY_PARENT_PID", "JPY_INTERRUPT_EVENT", "JPY_SESSION_NAME", "PYTEST_CURRENT_TEST")
-    return {name: value for name, value in os.environ.items() if name not in unwanted}
+    found = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return found if record.kernel.backend is None else {**found, "MPLBACKEND": record.kernel.backend}

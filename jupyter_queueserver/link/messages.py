@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-#: Version of this conversation; a worker also serves managers that speak `OLDEST_PROTOCOL`.
-PROTOCOL = 1
+from ..core.tasks import TaskKind
+
+#: Version of this conversation; a worker also serves managers that speak `OLDEST_PROTOCOL`.  2: tasks, interrupts, metadata.
+PROTOCOL = 2
 OLDEST_PROTOCOL = 1
 
 REQUEST_TYPE = "queueserver_request"
@@ -102,7 +104,35 @@ class Status(Request, tag="status", frozen=True, kw_only=True):
     """Answered by `Facts`."""
 
 
-AnyRequest = Hello | Start | Withdraw | Pause | Continue | Ack | Close | Status
+class StartTask(Request, tag="start_task", frozen=True, kw_only=True):
+    """Do this task once; answered by `StartReply` as soon as it is accepted.
+
+    ``payload`` is JSON text; what is in it depends on the kind (`jupyter_queueserver.core.rules.tasks` makes it).
+    """
+
+    task_uid: str
+    kind: TaskKind
+    background: bool
+    payload: str
+
+
+class Interrupt(Request, tag="interrupt", frozen=True, kw_only=True):
+    """Interrupt the main thread: a running plan is paused, everything else gets a ``KeyboardInterrupt``; idle, nothing happens.
+
+    Refused if a plan (or a task) is running and ``plan`` (or ``task``) is False.
+    """
+
+    plan: bool = False
+    task: bool = False
+
+
+class ReadMetadata(Request, tag="read_metadata", frozen=True, kw_only=True):
+    """Answered by `Metadata`: the RunEngine's metadata, as far as ``keys`` permit (`jupyter_queueserver.core.metadata_keys`)."""
+
+    keys: tuple[str, ...]
+
+
+AnyRequest = Hello | Start | Withdraw | Pause | Continue | Ack | Close | Status | StartTask | Interrupt | ReadMetadata
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +158,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         Number of the last report; 0 if there is none yet.
     cell_running
         Whether a cell of an attached console holds the kernel.
+    tasks
+        uids of the tasks that were accepted and have not ended.
     """
 
     pid: int
@@ -139,17 +171,24 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     accepted: str | None = None
     last_report: int = 0
     cell_running: bool = False
+    tasks: tuple[str, ...] = ()
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `ReadMetadata`: JSON text of a dictionary."""
+
+    text: str
 
 
 class StartReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to `Start`.
+    """Answer to `Start` and `StartTask`.
 
     Attributes
     ----------
     accepted
         True: this request made the worker accept it.  False: the worker had seen this uid before and did nothing.
     fate
-        What has become of the item so far.
+        What has become of the item or task so far.
     """
 
     accepted: bool
@@ -161,7 +200,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     Codes: ``malformed_request``, ``not_manager``, ``wrong_environment``, ``wrong_nonce``, ``wrong_protocol``, ``older_fence``,
     ``not_open``, ``busy``, ``kernel_busy``, ``not_running``, ``not_paused``, ``command_pending``, ``already_taken``,
-    ``unknown_item``, ``engine_refused``, ``internal_error``.
+    ``unknown_item``, ``engine_refused``, ``plan_running``, ``task_running``, ``no_engine``, ``metadata_not_json``,
+    ``metadata_slow``, ``internal_error``.
     """
 
     code: str

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 DELIMITER = b"<IDS|MSG>"
 KERNEL_PROTOCOL = "5.3"
+KERNEL_NAME = "jupyter_queueserver"
 
 
 class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     control_port: int = 4
     hb_port: int = 5
     signature_scheme: str = "hmac-sha256"
-    kernel_name: str = "jupyter_queueserver"
+    kernel_name: str = KERNEL_NAME
 
     def address(self, port: int) -> str:
         """0MQ address of one of the sockets."""

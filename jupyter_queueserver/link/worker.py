@@ -16,6 +16,7 @@ import msgspec
 from ..core.errors import WorkerRefused
 from ..core.items import Item
 from ..core.reports import Report
+from ..core.tasks import Task
 from ..instance import Identity, Instance, ProcessWatch, boot_id, check_private
 from .console import ConsoleReader
 from .environment import EnvironmentRecord, read_environment
@@ -31,9 +32,13 @@ from .messages import (
     Continue,
     Facts,
     Hello,
+    Interrupt,
+    Metadata,
     Pause,
+    ReadMetadata,
     Start,
     StartReply,
+    StartTask,
     Status,
     Withdraw,
     to_content,
@@ -132,7 +137,8 @@ class WorkerLink:
             raise NotAdoptable("No environment is recorded.")
         identity, watch = find_process(record)
         try:
-            check_private(Path(read_connection_file(record).ip).parent)
+            for path in read_connection_file(record).socket_files():
+                check_private(Path(path).parent)
             link = cls(instance, record, WorkerProcess(identity, watch, None), adopted=True)
         except (OSError, ValueError) as err:
             watch.close()
@@ -181,6 +187,25 @@ class WorkerLink:
     async def continue_(self, command: Command, fence: int) -> None:
         """Resume, stop, abort or halt the paused plan; reports say what came of it."""
         await self._tell(Continue(**self._head(fence), command=command))
+
+    async def start_task(self, task: Task, fence: int) -> StartReply:
+        """Hand over a task, to be done once; the answer says whether it was accepted now or seen before."""
+        request = StartTask(
+            **self._head(fence),
+            task_uid=task.task_uid,
+            kind=task.kind,
+            background=task.background,
+            payload=task.payload,
+        )
+        return await self._ask(request, StartReply)
+
+    async def interrupt(self, fence: int, *, plan: bool, task: bool) -> None:
+        """Interrupt the main thread; refused if it does what must not be interrupted."""
+        await self._tell(Interrupt(**self._head(fence), plan=plan, task=task))
+
+    async def metadata(self, keys: tuple[str, ...]) -> str:
+        """Return the RunEngine's metadata as JSON text, as far as the keys permit."""
+        return (await self._ask(ReadMetadata(**self._head(None), keys=keys), Metadata)).text
 
     async def ack(self, n: int) -> None:
         """Allow the worker to delete the reports up to ``n``."""

@@ -24,8 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the manager; returns its exit status."""
     parser = argparse.ArgumentParser(prog="jupyter_queueserver.manager", allow_abbrev=False)
     parser.add_argument("--settings", required=True)
+    parser.add_argument("--again", action="store_true", help="it replaces a manager that was not ended on purpose")
+    options = parser.parse_args(argv)
     try:
-        settings = read_settings(parser.parse_args(argv).settings)
+        settings = read_settings(options.settings)
     except SettingsError as err:
         print(err, file=sys.stderr)
         return REFUSED
@@ -35,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         stream=sys.stderr,
     )
     _tame_garbage_collection()
-    return asyncio.run(_run(settings))
+    return asyncio.run(_run(settings, again=options.again))
 
 
 def _tame_garbage_collection() -> None:
@@ -47,9 +49,9 @@ def _tame_garbage_collection() -> None:
     gc.set_threshold(20_000, 10, 100)
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, *, again: bool) -> int:
     try:
-        service = Service(settings, open_store(settings.store, settings.instance.store, settings.instance.lease))
+        service = Service(settings, open_store(settings.store, settings.instance.store, settings.instance.lease), again=again)
         return await service.run()
     except (QueueServerError, OSError) as err:
         return _refuse(settings, str(err))

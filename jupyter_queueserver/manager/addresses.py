@@ -45,6 +45,37 @@ def check_address(address: str, option: str, may_be_remote: bool) -> str:
     return address
 
 
+def check_kernel_address(address: str, may_be_remote: bool) -> str:
+    """Return the IPv4 address at which the worker's kernel is to listen, or ``auto`` for this machine's own.
+
+    Raises
+    ------
+    SettingsError
+        It is no such address, or it would be open to the network without permission: the messages are signed but not
+        encrypted.
+    """
+    option = "--ipython-kernel-ip"
+    if address == "localhost":
+        return "127.0.0.1"
+    if address != "auto":
+        try:
+            found = ipaddress.IPv4Address(address)
+        except ValueError:
+            raise SettingsError(f"{option} {address!r} is neither localhost nor auto nor an IPv4 address.") from None
+        if found.is_unspecified:
+            raise SettingsError(
+                f"{option} {address} is no address that a console can connect to; use auto, or one of this machine."
+            )
+        if found.is_loopback:
+            return address
+    if not may_be_remote:
+        raise SettingsError(
+            f"{option} {address} would open the worker's kernel to the network, not encrypted. Use localhost, or add"
+            " --allow-remote if the network is trusted."
+        )
+    return address
+
+
 def check_private_key(key: str) -> None:
     """Raise `SettingsError` unless the key is Z85 text of 40 characters; the key itself is not repeated."""
     if not _Z85.fullmatch(key):

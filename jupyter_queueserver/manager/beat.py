@@ -12,7 +12,7 @@ import msgspec
 BEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
 
-BeatKind = Literal["beat", "ready", "busy", "ending", "failed"]
+BeatKind = Literal["beat", "ready", "busy", "ending", "failed", "console"]
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -23,16 +23,20 @@ class Beat(msgspec.Struct, frozen=True):
     kind
         ``beat``: starting up and alive; ``ready``: serving (repeated with every heartbeat from then on);
         ``busy``: asked to end, but a plan is running or paused, so the manager stays; ``ending``: it ends
-        on purpose and must not be started again (repeated until it is gone); ``failed``: it refuses to start.
+        on purpose and must not be started again (repeated until it is gone); ``failed``: it refuses to start;
+        ``console``: the worker has written console text.
     pid
         Process id of the sender.
     text
-        Reason of ``busy``, ``ending`` or ``failed``: a phrase or a sentence.
+        Reason of ``busy``, ``ending`` or ``failed``: a phrase or a sentence; with ``console`` the file of the text.
+    offset
+        With ``console``: where in that file, in bytes, the new text begins.
     """
 
     kind: BeatKind
     pid: int
     text: str = ""
+    offset: int = 0
 
 
 def encode_beat(beat: Beat) -> bytes:

@@ -1,24 +1,43 @@
 """The YAML configuration file of `start-re-manager`: sections, keys and types, nothing else accepted.
 
-Reads one file, or all files of a directory.  It must not interpret the values beyond their types.
+Reads one file, or all files of a directory, and writes one that says the same as given settings.  It must not
+interpret the values beyond their types.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .option_table import OPTIONS
-from .settings import SettingsError
+import msgspec
+
+from ..instance.paths import write_private
+from .option_table import OPTIONS, Option
+from .settings import Settings, SettingsError
 
 _SECTIONS = ("network", "worker", "startup", "operation")
 _KEYS = {option.config: option for option in OPTIONS if option.config}
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[^}]*)\})")
+_WORDS = {bool: "true or false", int: "an integer", str: "a text", tuple: "a list of texts"}
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Return option values by name; raises `SettingsError` for a missing path, broken YAML, unknown keys
-    or wrong types."""
+def read_config(path: str | Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return option values by name.
+
+    Parameters
+    ----------
+    environ
+        Where ``$NAME`` and ``${NAME}`` in texts are looked up.
+
+    Raises
+    ------
+    SettingsError
+        A missing path, broken YAML, unknown keys, wrong types or values, an undefined variable.
+    """
     found: dict[str, Any] = {}
     seen: dict[str, Path] = {}
     for file in _files(Path(path).expanduser()):
@@ -29,8 +48,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
             for key, value in entries.items():
                 option = _KEYS.get(f"{section}/{key}")
                 if option is None:
-                    raise SettingsError(f"Unknown key '{section}/{key}' in {file}.")
-                found[option.name] = _checked(value, option.type, f"'{section}/{key}' in {file}")
+                    raise SettingsError(_about_unknown(f"{section}/{key}", file))
+                found[option.name] = _checked(value, option, f"'{section}/{key}' in {file}", environ)
     return found
 
 
@@ -46,19 +65,81 @@ def _sections(file: Path) -> dict[str, dict[str, Any]]:
     import yaml  # only when there is a file: the watchdog stays small
 
     try:
-        content = yaml.safe_load(file.read_text()) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"The configuration file {file} cannot be read: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(part, dict | None) for part in content.values()):
         raise SettingsError(f"The configuration file {file} must consist of sections with keys.")
     unknown = [str(name) for name in content if name not in _SECTIONS]
     if unknown:
-        raise SettingsError(f"Unknown section '{unknown[0]}' in {file}; there are {', '.join(_SECTIONS)}.")
+        near = difflib.get_close_matches(unknown[0], _SECTIONS, n=1)
+        meant = f" (did you mean '{near[0]}'?)" if near else ""
+        raise SettingsError(f"Unknown section '{unknown[0]}' in {file}{meant}; there are {', '.join(_SECTIONS)}.")
     return {name: part or {} for name, part in content.items()}
 
 
-def _checked(value: Any, expected: type, where: str) -> Any:
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        words = {bool: "true or false", int: "an integer", str: "a text"}
-        raise SettingsError(f"The value {value!r} of {where} must be {words[expected]}.")
-    return os.path.expandvars(value) if isinstance(value, str) else value
+def _about_unknown(name: str, file: Path) -> str:
+    """Sentence about an unknown key, with the nearest known one: often only the section is wrong."""
+    key = name.partition("/")[2]
+    elsewhere = [known for known in _KEYS if known.partition("/")[2] == key]
+    near = elsewhere or difflib.get_close_matches(name, _KEYS, n=1, cutoff=0.5)
+    return f"Unknown key '{name}' in {file}" + (f"; did you mean '{near[0]}'?" if near else ".")
+
+
+def _checked(value: Any, option: Option, where: str, environ: Mapping[str, str]) -> Any:
+    expected = list if option.type is tuple else option.type
+    is_right = isinstance(value, expected) and not (expected is int and isinstance(value, bool))
+    if isinstance(value, list):
+        is_right = is_right and all(isinstance(part, str) for part in value)
+    if not is_right:
+        shown = repr(value) if option.flags else "given"  # what is no flag may be a secret
+        raise SettingsError(f"The value {shown} of {where} must be {_WORDS[option.type]}.")
+    if isinstance(value, list):
+        return tuple(_expanded(part, where, environ) for part in value)
+    if not isinstance(value, str):
+        return value
+    value = _expanded(value, where, environ)
+    if option.choices and value not in option.choices:
+        raise SettingsError(f"The value {value!r} of {where} must be one of {', '.join(option.choices)}.")
+    return value
+
+
+def _expanded(text: str, where: str, environ: Mapping[str, str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        if match["dollar"]:
+            return "$"
+        name = match["plain"] or match["braced"]
+        if name not in environ:
+            raise SettingsError(
+                f"The environment variable {name}, named by the value of {where}, is not set."
+                " Set it, or write $$ for a dollar sign."
+            )
+        return environ[name]
+
+    return _VARIABLE.sub(replaced, text)
+
+
+def write_config(settings: Settings, path: str | Path) -> None:
+    """Write the settings as a configuration file (0600: it may hold keys); raises `SettingsError`."""
+    import yaml
+
+    values = msgspec.to_builtins(settings)
+    values[f"startup_{settings.startup_kind}"] = settings.startup
+    content: dict[str, dict[str, Any]] = {}
+    for option in OPTIONS:
+        value = values.get(option.name)
+        if option.config and value is not None:
+            section, _, key = option.config.partition("/")
+            content.setdefault(section, {})[key] = _written(value)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    target = Path(os.path.abspath(os.path.expanduser(path)))
+    try:
+        write_private(target, text.encode())
+    except OSError as error:
+        raise SettingsError(f"The settings cannot be saved to {target} (QSERVER_SETTINGS_SAVE_TO_FILE): {error}.") from error
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    return [_written(part) for part in value] if isinstance(value, list | tuple) else value

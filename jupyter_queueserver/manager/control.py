@@ -34,6 +34,8 @@ class ControlSocket:
         0MQ address to bind; a TCP port ``*`` chooses a free one (see `address` afterwards).
     private_key
         CurveZMQ key (Z85); None: not encrypted.
+    first_version
+        Whether the commands of the first version of the interface are understood, as they were meant then.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class ControlSocket:
         *,
         encoding: Encoding = "json",
         private_key: str | None = None,
+        first_version: bool = False,
     ) -> None:
         self._answerer = answerer
         self._encoding: Encoding = encoding
+        self._first_version = first_version
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socket = context.socket(zmq.ROUTER)
         self._socket.set(zmq.LINGER, 200)
@@ -78,7 +82,7 @@ class ControlSocket:
         head = frames[: 2 if has_delimiter else 1]
         body = frames[len(head) :]
         if len(body) == 1:
-            reply = await self._answerer.answer(body[0], self._encoding)
+            reply = await self._answerer.answer(body[0], self._encoding, first_version=self._first_version)
         else:
             reply = encode(refuse_envelope(_REFUSED_FRAMES), self._encoding)
         with contextlib.suppress(zmq.ZMQError):

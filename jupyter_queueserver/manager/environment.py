@@ -22,6 +22,7 @@ from ..core.errors import QueueServerError, ServiceError, StateError, WorkerRefu
 from ..core.items import Item
 from ..core.rules import environment as environment_rules
 from ..core.rules import execution as execution_rules
+from ..core.rules import tasks as task_rules
 from ..core.rules.execution import end_running
 from ..core.rules.recovery import foreign_worker_adopted, worker_adopted
 from ..documents.deaths import mark_dead
@@ -42,6 +43,7 @@ from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
 from .adoption import Gone, find_worker
 from .intake import Intake
+from .kernel import kernel_options
 from .settings import Settings
 from .writer import Writer
 
@@ -107,6 +109,8 @@ class Environment:
             effects.StartItem: self._start,
             effects.PauseEngine: self._pause,
             effects.ContinueEngine: self._continue,
+            effects.StartTask: self._start_task,
+            effects.InterruptKernel: self._interrupt,
         }
         self._acknowledged = 0
 
@@ -125,13 +129,19 @@ class Environment:
         startup = self._settings
         record = new_record(
             self._instance,
-            StartupSource(kind=startup.startup_kind, value=startup.startup, ipython_dir=startup.ipython_dir),
+            StartupSource(
+                kind=startup.startup_kind,
+                value=startup.startup,
+                ipython_dir=startup.ipython_dir,
+                profile=startup.startup_profile,
+            ),
             keep_re=startup.keep_re,
             device_max_depth=startup.device_max_depth,
             ignore_invalid_plans=startup.ignore_invalid_plans,
             stop_on_alarm=startup.stop_on_alarm,
         )
-        record = msgspec.structs.replace(record, **_named(self._instance, effect.environment_id))
+        kernel = kernel_options(startup, effect.environment_id)
+        record = msgspec.structs.replace(record, **_named(self._instance, effect.environment_id), kernel=kernel)
         try:
             prune_environments(self._instance)
             link = await WorkerLink.launch(self._instance, record, working_dir=startup.working_dir)
@@ -233,6 +243,43 @@ class Environment:
     def _is_wanted(self, command: str) -> bool:
         state = self._writer.state
         return state.engine == "paused" and state.execution.command == command
+
+    async def _start_task(self, effect: effects.StartTask) -> None:
+        uid = effect.task.task_uid
+        while self.link is not None and any(task.task_uid == uid for task in self._writer.state.tasks):
+            try:
+                await self._told(lambda link: link.start_task(effect.task, self._fence))
+            except WorkerUnreachable as err:
+                _log.warning("Task %s could not be handed over yet: %s", uid, err.msg)
+                await asyncio.sleep(_RETRY)
+                continue
+            except WorkerRefused as err:
+                if err.code in _NOT_ITS_MANAGER:
+                    raise
+                await self._intake.submit(functools.partial(task_rules.refused, task_uid=uid))
+                raise task_rules.refusal(uid, err) from err
+            # It need not be committed: a manager that does not know it hands the task over again, and learns it.
+            await self._intake.submit(functools.partial(task_rules.accepted, task_uid=uid), durable=False)
+            return
+
+    async def _interrupt(self, effect: effects.InterruptKernel) -> None:
+        try:
+            await self._told(lambda link: link.interrupt(self._fence, plan=effect.plan, task=effect.task))
+        except (WorkerRefused, ServiceError):
+            await self._intake.submit(execution_rules.pause_failed, durable=False)
+            raise
+
+    async def read_metadata(self) -> str | QueueServerError | None:
+        """Ask the worker for the RunEngine's metadata: JSON text, or why they are not told; None without an open environment."""
+        keys = self._writer.config.permitted_metadata_keys
+        if self.link is None or not self._writer.state.is_open:
+            return None
+        try:
+            return await self._told(lambda link: link.metadata(keys))
+        except QueueServerError as err:
+            if err.code == "metadata_not_json":
+                err.prefix = ""  # its text begins as the interface wants it
+            return err
 
     async def _told(self, tell: Callable[[WorkerLink], Coroutine[Any, Any, T]]) -> T:
         """Tell the worker something; a worker that does not know its manager (any more) is greeted first."""

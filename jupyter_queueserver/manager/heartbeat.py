@@ -92,6 +92,10 @@ class Heartbeat:
         """Tell why the manager refuses to start; end with exit status 3 after it."""
         self._send("failed", text)
 
+    def console(self, path: str, offset: int) -> None:
+        """Tell a watchdog that shows it that the worker has written text to this file, from this offset on."""
+        self._send("console", path, offset)
+
     async def run(self) -> None:
         """Beat and watch until cancelled."""
         death: asyncio.Task[None] | None = None
@@ -125,8 +129,8 @@ class Heartbeat:
         self._send(mood, text)
         self._changed.set()
 
-    def _send(self, kind: BeatKind, text: str) -> bool:
-        data = encode_beat(Beat(kind, os.getpid(), text))
+    def _send(self, kind: BeatKind, text: str, offset: int = 0) -> bool:
+        data = encode_beat(Beat(kind, os.getpid(), text, offset))
         try:
             self._instance.check_sockets()
             self._socket.sendto(data, str(self._instance.watchdog_bell))

@@ -1,10 +1,11 @@
-"""Follow the manager's log file: show what is appended, and quote its end when a start fails.
+"""Follow a growing text file: hand out what is appended, and quote its end when a start fails.
 
 Reads only; never waits.
 """
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 _PIECE = 1 << 16
@@ -12,11 +13,26 @@ _QUOTED = 4000
 
 
 class LogTail:
-    """Reader of one growing file, from where it is now."""
+    """Reader of one growing file.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file; it need not exist yet.
+    begin
+        Offset in bytes of what is handed out first; None: from where the file ends now.
+    """
+
+    def __init__(self, path: Path, begin: int | None = None) -> None:
         self._path = path
-        self._offset = self._start = self._size()
+        self._start = self._size()
+        self._offset = self._start if begin is None else begin
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def _size(self) -> int:
         try:
@@ -34,11 +50,15 @@ class LogTail:
         size = self._size()
         if size < self._offset:
             self._offset = 0
-        if size == self._offset:
-            return ""
-        data = self._read(self._offset, _PIECE)
-        self._offset += len(data)
-        return data.decode("utf-8", "replace")
+            self._decoder.reset()
+        data = b""
+        while self._offset < size and not data:
+            piece = self._read(self._offset, _PIECE)
+            if not piece:
+                return ""
+            self._offset += len(piece)
+            data = piece.lstrip(b"\0")  # the hole where old text was dropped
+        return self._decoder.decode(data)
 
     def last_lines(self, count: int = 15) -> str:
         """Return the last lines that were written since `mark_start`."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..core.addresses import FIRST_VERSION_CONTROL
+
 
 class Option(NamedTuple):
     """One option.
@@ -19,17 +21,20 @@ class Option(NamedTuple):
     flags
         Spellings on the command line, deprecated ones last; empty: configuration file only.
     type
-        ``bool`` is ON/OFF on the command line.
+        ``bool`` is ON/OFF on the command line, ``tuple`` several words there, a list of texts in the configuration
+        file, and colon separated in an environment variable.
     config
         Key in the configuration file, ``section/key``; empty: none.
     variables
         Environment variables, first one wins.
     choices
-        Permitted words on the command line; empty: any.
+        Permitted words; empty: any.
     metavar
         Placeholder in the help.
     is_source
         Whether it names the startup code: only one of these may be given.
+    bare
+        Value on the command line when the option stands there without one; empty: it needs one.
     help
         Help text.
     """
@@ -43,6 +48,7 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     metavar: str = "PATH"
     is_source: bool = False
+    bare: str = ""
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -63,6 +69,15 @@ OPTIONS: tuple[Option, ...] = (
         "address where console text is published (tcp://127.0.0.1:60625)",
         variables=("QSERVER_ZMQ_INFO_ADDRESS_FOR_SERVER",),
         metavar="ADDR",
+    ),
+    Option(
+        "zmq_legacy_addr",
+        ("--legacy",),
+        str,
+        "network/zmq_legacy_addr",
+        f"also answer clients of the first version of the interface, at this address ({FIRST_VERSION_CONTROL})",
+        metavar="ADDR",
+        bare=FIRST_VERSION_CONTROL,
     ),
     Option(
         "zmq_encoding",
@@ -138,6 +153,22 @@ OPTIONS: tuple[Option, ...] = (
         "file or directory of the permissions of user groups",
     ),
     Option(
+        "user_group_permissions_reload",
+        ("--user-group-permissions-reload",),
+        str,
+        "operation/user_group_permissions_reload",
+        "when the permissions are read from that file (ON_STARTUP)",
+        choices=("NEVER", "ON_REQUEST", "ON_STARTUP"),
+    ),
+    Option(
+        "update_existing_plans_devices",
+        ("--update-existing-plans-devices",),
+        str,
+        "operation/update_existing_plans_and_devices",
+        "when the list of existing plans and devices is written (ENVIRONMENT_OPEN)",
+        choices=("NEVER", "ENVIRONMENT_OPEN", "ALWAYS"),
+    ),
+    Option(
         "ignore_invalid_plans",
         ("--ignore-invalid-plans",),
         bool,
@@ -160,11 +191,66 @@ OPTIONS: tuple[Option, ...] = (
         variables=("QSERVER_USE_IPYTHON_KERNEL",),
     ),
     Option(
+        "ipython_kernel_ip",
+        ("--ipython-kernel-ip",),
+        str,
+        "worker/ipython_kernel_ip",
+        "address of the worker's kernel: localhost, auto (this machine's) or an IPv4 address (private Unix sockets)",
+        variables=("QSERVER_IPYTHON_KERNEL_IP",),
+        metavar="IP",
+    ),
+    Option(
+        "ipython_matplotlib",
+        ("--ipython-matplotlib",),
+        str,
+        "worker/ipython_matplotlib",
+        "Matplotlib backend of the worker, e.g. qt5 (agg)",
+        metavar="NAME",
+    ),
+    Option(
+        "ipython_connection_file",
+        ("--ipython-connection-file",),
+        str,
+        "worker/ipython_connection_file",
+        "name of a copy of the kernel's connection file (no copy)",
+        variables=("QSERVER_IPYTHON_KERNEL_CONNECTION_FILE",),
+        metavar="NAME",
+    ),
+    Option(
+        "ipython_connection_dir",
+        ("--ipython-connection-dir",),
+        str,
+        "worker/ipython_connection_dir",
+        "directory of that copy (Jupyter's runtime directory)",
+        variables=("QSERVER_IPYTHON_KERNEL_CONNECTION_DIR",),
+        metavar="DIR",
+    ),
+    *(
+        Option(
+            f"ipython_{channel}_port",
+            (f"--ipython-{channel}-port",),
+            int,
+            f"worker/ipython_{channel}_port",
+            f"TCP port of the kernel's {channel} channel (any free one)",
+            variables=(f"QSERVER_IPYTHON_KERNEL_{channel.upper()}_PORT",),
+        )
+        for channel in ("shell", "iopub", "stdin", "hb", "control")
+    ),
+    Option(
+        "permitted_re_metadata_keys",
+        ("--permitted-re-metadata-keys",),
+        tuple,
+        "worker/permitted_re_metadata_keys",
+        "metadata of the RunEngine that clients may change, paths with slashes (/: all)",
+        variables=("QSERVER_PERMITTED_RE_METADATA_KEYS",),
+        metavar="KEY",
+    ),
+    Option(
         "console_output",
         ("--console-output",),
         bool,
         "operation/print_console_output",
-        "print the manager's log while in the foreground (ON)",
+        "print the output of worker and manager while in the foreground (ON)",
     ),
     Option(
         "manager_console",
@@ -196,8 +282,56 @@ OPTIONS: tuple[Option, ...] = (
         "",
         "stop the queue after a plan whose documents could not be kept (OFF)",
     ),
-    # These have no flag of their own kind: see `options.make_parser` and `options._from_environment`.
-    Option("zmq_private_key", (), str, "network/zmq_private_key", ""),
-    Option("log_level", (), str, "operation/console_logging_level", ""),
+    Option(
+        "redis_addr",
+        ("--redis-addr",),
+        str,
+        "network/redis_addr",
+        "refused: this version keeps queue and history in the data directory",
+        metavar="ADDR",
+    ),
+    Option(
+        "redis_name_prefix",
+        ("--redis-name-prefix",),
+        str,
+        "network/redis_name_prefix",
+        "refused, as --redis-addr",
+        metavar="NAME",
+    ),
+    # Secrets are no flags: command lines are visible to other users.
+    Option(
+        "zmq_private_key",
+        (),
+        str,
+        "network/zmq_private_key",
+        "",
+        variables=("QSERVER_ZMQ_PRIVATE_KEY_FOR_SERVER", "QSERVER_ZMQ_PRIVATE_KEY"),
+    ),
+    Option(
+        "emergency_lock_key",
+        (),
+        str,
+        "operation/emergency_lock_key",
+        "",
+        variables=("QSERVER_EMERGENCY_LOCK_KEY_FOR_SERVER",),
+    ),
+    # These have flags of another form: see `command_line`.
+    Option(
+        "log_level",
+        (),
+        str,
+        "operation/console_logging_level",
+        "",
+        choices=("VERBOSE", "NORMAL", "QUIET", "SILENT"),
+    ),
     Option("keep_re", (), bool, "startup/keep_re", ""),
 )
+
+#: Options of former versions, with what takes their place.
+REMOVED = {
+    "--kafka-topic": "a Kafka publisher is subscribed to the RunEngine in the startup code",
+    "--kafka-server": "a Kafka publisher is subscribed to the RunEngine in the startup code",
+    "--zmq-data-proxy-addr": "a 0MQ publisher is subscribed to the RunEngine in the startup code",
+    "--use-persistent-metadata": "the RunEngine's metadata persist in any case",
+    "--databroker-config": "documents are saved as --saver says, or by the startup code",
+}

@@ -1,12 +1,15 @@
-"""Reads the file with the permissions of user groups."""
+"""Reads the files of those who run the server: permissions of user groups, and lists of plans and devices."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
-from ..core.errors import PermissionsInvalid
+from ..core.errors import PermissionsInvalid, QueueServerError, StateError
 from ..core.permissions import Permissions
+from ..core.rules.permissions import PermissionFiles
+from .lists_file import load_lists
 
 _log = logging.getLogger(__name__)
 
@@ -22,3 +25,30 @@ def load_permissions(path: str) -> Permissions | None:
         return None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, PermissionsInvalid) as err:
         raise PermissionsInvalid(f"The permissions file {path} cannot be used: {err}") from err
+
+
+def read_permission_files(permissions_path: str, lists_path: str | None) -> PermissionFiles:
+    """Read both files; never raises, what is wrong with one stands in its place."""
+    return PermissionFiles(permissions=_permissions(permissions_path), lists=_lists(lists_path))
+
+
+def _permissions(path: str) -> Permissions | QueueServerError:
+    try:
+        found = load_permissions(path)
+    except PermissionsInvalid as err:
+        return err
+    return found or PermissionsInvalid(
+        f"There is no permissions file {path}", code="no_file", hint="Write the file, or use permissions_set.", path=""
+    )
+
+
+def _lists(path: str | None) -> tuple[dict[str, Any], dict[str, Any]] | QueueServerError:
+    try:
+        found = load_lists(path) if path is not None else None
+    except ValueError as err:
+        return StateError(str(err), code="lists_invalid", hint="Mend the file, or open the environment: it makes a new one.")
+    return found or StateError(
+        f"There is no file with existing plans and devices{f': {path}' if path else ''}",
+        code="no_file",
+        hint="Start the server with --existing-plans-devices, or open the environment once.",
+    )

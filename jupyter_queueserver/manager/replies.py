@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ..api import Call, Context, parse_request, read_call, refuse
-from ..api.dispatch import refuse_envelope
+from ..api.dispatch import may_fetch, refuse_envelope
+from ..api.first_version import modern_request
 from ..core import codec
-from ..core.errors import MalformedRequest, QueueServerError, TooLarge
+from ..core.errors import MalformedRequest, QueueServerError, UnknownMethod
 from ..core.limits import VALUES_LIMIT, Encoding, check_size
 from ..core.state import State
 from ..core.status import status
@@ -30,6 +31,11 @@ def local_time(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds).isoformat()  # noqa: DTZ006 - the interface wants local time
 
 
+def people_time(seconds: float) -> str:
+    """Local time as the interface shows it to people: ``MM/DD/YYYY HH:MM:SS``."""
+    return datetime.datetime.fromtimestamp(seconds).strftime("%m/%d/%Y %H:%M:%S")  # noqa: DTZ006 - as above
+
+
 class Answerer:
     """Answers requests: reading ones from the committed state, writing ones through the writer.
 
@@ -37,21 +43,36 @@ class Answerer:
     ----------
     context
         Gives what reading methods may know, at each call.
+    fetchers
+        Get what methods want from outside (`Method.fetch`); an error is raised, or returned for a method to raise.
     """
 
-    def __init__(self, writer: Writer, context: Callable[[], Context]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        context: Callable[[], Context],
+        fetchers: Mapping[str, Callable[[], Awaitable[Any]]] | None = None,
+    ) -> None:
         self._writer = writer
         self._context = context
+        self._fetchers = fetchers or {}
         self._cached_status: tuple[object, bytes] = (None, b"")
 
-    async def answer(self, request: bytes, encoding: Encoding = "json") -> bytes:
-        """Answer one request; never raises."""
+    async def answer(self, request: bytes, encoding: Encoding = "json", *, first_version: bool = False) -> bytes:
+        """Answer one request; never raises.
+
+        Parameters
+        ----------
+        first_version
+            Whether the commands of the first version of the interface are understood, as they were meant then.
+        """
         try:
             big = len(request) > _BIG
-            call = parse_request(await asyncio.to_thread(decode, request, encoding) if big else decode(request, encoding))
+            decoded = await asyncio.to_thread(decode, request, encoding) if big else decode(request, encoding)
+            call = parse_request(modern_request(decoded) if first_version else decoded)
         except QueueServerError as err:
             reply = refuse_envelope(err)
-            if isinstance(err, TooLarge):
+            if not isinstance(err, MalformedRequest | UnknownMethod):  # which have two keys only
                 reply["error"] = err.to_wire()
             return encode(reply, encoding)
         return await self._answer_call(call, encoding)
@@ -69,12 +90,20 @@ class Answerer:
         return encode(reply, encoding)
 
     async def _reply(self, call: Call) -> dict[str, Any]:
+        fetched = await self._fetched(call)
         if call.method.kind == "read":
-            return read_call(call, self._writer.state, self._context())
-        outcome = await self._writer.call(call)
+            return read_call(call, self._writer.state, self._context(), fetched)
+        outcome = await self._writer.call(call, fetched)
         if call.method.waits:
             await _worker_answers(outcome.effects)
         return outcome.result
+
+    async def _fetched(self, call: Call) -> Any:
+        """Get what the method wants from outside, unless it would be refused anyway."""
+        if call.method.fetch is None:
+            return None
+        may_fetch(call, self._writer.state, self._writer.config)
+        return await self._fetchers[call.method.fetch]()
 
     def status(self) -> dict[str, Any]:
         """Return the status dictionary of this moment."""

@@ -42,6 +42,11 @@ class Restarts:
         self._worked = worked_before
         self._failures = 0
 
+    @property
+    def worked(self) -> bool:
+        """Whether a manager has served requests before."""
+        return self._worked
+
     def is_ready(self) -> None:
         """Note that a manager serves requests."""
         self._worked = True

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import zmq
@@ -21,10 +22,12 @@ from msgspec.structs import replace
 from ..api import Context
 from ..core import effects
 from ..core.catalogue import Catalogue
-from ..core.changes import AnyChange, PermissionsSet, apply, begin_life
+from ..core.changes import AnyChange, AutostartSet, PermissionsSet, apply, begin_life
+from ..core.config import Config
 from ..core.errors import PermissionsInvalid, StateError
 from ..core.permissions import Permissions
 from ..core.rules.environment import end_if_idle
+from ..core.rules.permissions import PermissionFiles
 from ..core.state import State
 from ..core.status import manager_state
 from ..instance import Runtime, identity_of, remove_runtime, write_runtime
@@ -35,11 +38,12 @@ from .control import ControlSocket
 from .environment import Environment
 from .events import EventStream
 from .heartbeat import Heartbeat
-from .permissions import load_permissions
+from .lists_file import ListsFile
+from .permissions import load_permissions, read_permission_files
 from .presence import watch_sockets
 from .publish import InfoSocket
 from .relay import LiveDocuments, Relay
-from .replies import Answerer, local_time
+from .replies import Answerer, local_time, people_time
 from .settings import Settings
 from .writer import Writer, new_uid
 
@@ -60,11 +64,23 @@ class Service:
         What it works with.
     store
         Not acquired yet.
+    again
+        Whether it takes the place of a manager that died: autostart stays as it was.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, *, again: bool = False) -> None:
         self._settings = settings
+        self._again = again
+        self._config = Config(
+            emergency_lock_key=settings.emergency_lock_key,
+            permissions_reload=settings.user_group_permissions_reload,
+            kernel="shown" if settings.use_ipython_kernel else "hidden",
+            permitted_metadata_keys=tuple(settings.permitted_re_metadata_keys),
+            time_text=people_time,
+        )
         self._instance = settings.instance
+        mark = self._instance.data_dir / "lists.digest"
+        self._lists = ListsFile(settings.existing_plans_devices, mark, settings.update_existing_plans_devices)
         self._store = store
         self._epoch = new_uid()
         self._context = zmq.asyncio.Context()
@@ -114,26 +130,33 @@ class Service:
         A file that cannot be used refuses the first start; later the permissions before it stay.
         """
         loaded = self._store.load()
+        settings, permissions = self._settings, None
         try:
-            permissions = load_permissions(self._settings.user_group_permissions)
+            if loaded is None or settings.user_group_permissions_reload == "ON_STARTUP":
+                permissions = load_permissions(settings.user_group_permissions)
         except PermissionsInvalid as err:
             if loaded is None:
                 raise
             _log.error("%s; the permissions before it stay.", err.msg)
-            permissions = None
         if loaded is None:
             state = State(catalogue=Catalogue({}, {}, permissions or Permissions.default()))
         else:
             state = begin_life(loaded)
         if permissions is not None:
             state = self._with_permissions(state, permissions, stored=loaded is not None)
+        if state.autostart and not self._again:
+            state = self._committed(state, AutostartSet(enabled=False))
+        for change in self._lists.news(state):
+            state = self._committed(state, change)
         return replace(state, time=self._started)
 
     def _with_permissions(self, state: State, permissions: Permissions, *, stored: bool) -> State:
         wire = permissions.to_wire()
         if stored and wire == state.catalogue.permissions.to_wire():
             return state
-        change = PermissionsSet(permissions=wire)
+        return self._committed(state, PermissionsSet(permissions=wire))
+
+    def _committed(self, state: State, change: AnyChange) -> State:
         after = apply(state, change, self._started)
         self._store.commit([change], after)
         return begin_life(after)
@@ -148,9 +171,10 @@ class Service:
             on_opened=self._environment_opened,
             on_replaced=self._fence_lost,
         )
-        self._writer = Writer(self._store, state, self, self._act, self._fence_lost)
+        self._writer = Writer(self._store, state, self, self._act, self._fence_lost, self._config)
         self._environment.connect(self._writer)
-        self._answerer = Answerer(self._writer, self._reading_context)
+        fetchers = {"permission_files": self._read_permission_files, "re_metadata": lambda: self._environment.read_metadata()}
+        self._answerer = Answerer(self._writer, self._reading_context, fetchers)
         self._console = Console(self._tell_console)
         self._control = self._bound(
             instance.control_address, lambda address: ControlSocket(self._context, address, self._answerer)
@@ -175,6 +199,14 @@ class Service:
 
     def _build_tcp(self) -> None:
         settings = self._settings
+        self._legacy: ControlSocket | None = None
+        if settings.zmq_legacy_addr:
+            self._legacy = self._bound(
+                settings.zmq_legacy_addr,
+                lambda address: ControlSocket(
+                    self._context, address, self._answerer, private_key=settings.zmq_private_key, first_version=True
+                ),
+            )
         self._tcp: ControlSocket | None = None
         self._info: InfoSocket | None = None
         if settings.zmq_control_addr:
@@ -191,8 +223,14 @@ class Service:
         if settings.zmq_info_addr and settings.zmq_publish_console:
             self._info = self._bound(
                 settings.zmq_info_addr,
-                lambda address: InfoSocket(self._context, address, self._answerer.status, settings.zmq_encoding),
+                lambda address: InfoSocket(
+                    self._context, address, self._answerer.status, settings.zmq_encoding, self._published_logs()
+                ),
             )
+
+    def _published_logs(self) -> list[Path]:
+        logs = self._instance.logs
+        return [logs / "manager.log", logs / "watchdog.log"] if self._settings.manager_console else []
 
     def _bound(self, address: str, make: Callable[[str], T]) -> T:
         """Make a socket; raises ``OSError`` with address and advice if it cannot be bound."""
@@ -203,7 +241,7 @@ class Service:
             self._remove_sockets()
             advice = "Check the directory."
             if address.startswith("tcp:"):
-                advice = "Choose another address (--zmq-control-addr, --zmq-info-addr), or leave TCP out (--private)."
+                advice = "Choose another address (--zmq-control-addr, --zmq-info-addr, --legacy), or leave TCP out (--private)."
             raise OSError(f"The address {address} cannot be used: {err.strerror}. {advice}") from err
 
     def _work(self) -> list[Any]:
@@ -216,8 +254,7 @@ class Service:
             self._environment.run(),
             watch_sockets(self._instance),
         ]
-        if self._tcp:
-            work.append(self._tcp.run())
+        work += [door.run() for door in (self._tcp, self._legacy) if door]
         if self._info:
             work.append(self._info.run())
         return work
@@ -248,7 +285,8 @@ class Service:
         who = "everybody who can reach that address" if self._settings.allow_remote else "every user of this machine"
         if self._settings.zmq_private_key:
             who = "whoever has the public key"
-        return f"It answers at {self._tcp.address}, to {who} (--private: to this user's processes only)."
+        doors = " and ".join(door.address for door in (self._tcp, self._legacy) if door)
+        return f"It answers at {doors}, to {who} (--private: to this user's processes only)."
 
     def _reading_context(self) -> Context:
         link = self._environment.link
@@ -256,21 +294,30 @@ class Service:
             epoch=self._epoch,
             version=__version__,
             local_time=local_time,
-            kernel="shown" if self._settings.use_ipython_kernel else "hidden",
+            kernel=self._config.kernel,
+            config=self._config,
             store_failure=self._writer.store_failure,
             connection=link.connection_info if link is not None else {},
         )
+
+    async def _read_permission_files(self) -> PermissionFiles:
+        settings = self._settings
+        return await asyncio.to_thread(read_permission_files, settings.user_group_permissions, settings.existing_plans_devices)
 
     # -- what others tell ----------------------------------------------------------------------
 
     def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
         """Send committed changes to everybody who listens."""
+        self._lists.changed(changes, state)
         self._events.publish(changes, first_seq, state)
         if self._info is not None:
             self._info.status_changed()
 
     def _tell_console(self, message: dict[str, Any]) -> None:
         self._events.tell("console", message)
+        if self._settings.console_output:
+            path = self._instance.environment_dir(message["environment_id"]) / "console.log"
+            self._heartbeat.console(str(path), message["offset"])
         if self._info is not None:
             self._info.console(message["text"])
 
@@ -339,10 +386,12 @@ class Service:
         if status == ENDED:
             remove_runtime(self._instance)
         await self._environment.detach()
+        await self._lists.close()
         self._relay.leave()
         await self._control.close()
-        if self._tcp is not None:
-            await self._tcp.close()
+        for door in (self._tcp, self._legacy):
+            if door is not None:
+                await door.close()
         await self._events.close("The manager ends.")
         self._live.close()
         if self._info is not None:

@@ -16,6 +16,9 @@ from ..instance.paths import Instance, write_private
 
 StartupKind = Literal["dir", "module", "script", "profile"]
 LogLevel = Literal["VERBOSE", "NORMAL", "QUIET", "SILENT"]
+PermissionsReload = Literal["NEVER", "ON_REQUEST", "ON_STARTUP"]
+ListsUpdate = Literal["NEVER", "ENVIRONMENT_OPEN", "ALWAYS"]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class SettingsError(Exception):
@@ -38,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         by TCP.
     zmq_publish_console
         Whether console text is published at ``zmq_info_addr``.
+    zmq_legacy_addr
+        0MQ address of a second control socket, for clients of the first version of the interface, always JSON;
+        None: there is none.
     zmq_encoding
         Encoding that existing clients must use at ``zmq_control_addr``.
     zmq_private_key
@@ -46,12 +52,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Whether TCP addresses other than loopback are allowed without a private key.
     startup_kind, startup
         What the worker executes: a directory, an importable module, a script, or an IPython profile's name.
+    startup_profile
+        IPython profile whose startup files are executed before a module or script; None: none.
     ipython_dir
         Root of IPython profiles; None: IPython's own default.
     user_group_permissions
         YAML file with the permissions of user groups.  It need not exist.
+    user_group_permissions_reload
+        When that file replaces the stored permissions: at each start of the manager and on a client's request,
+        on a request only, or never: then such a request is refused.  If nothing is stored yet, it is read in
+        any case.
     existing_plans_devices
         YAML file with plans and devices known before an environment is opened; None: no such file is kept.
+    update_existing_plans_devices
+        When that file is written: never, when an environment was opened, or at each change of the lists.
     ignore_invalid_plans
         Whether plans that cannot be described are left out instead of failing the environment.
     device_max_depth
@@ -60,8 +74,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Accepted for existing scripts; an ``RE`` made by the startup code is always kept.
     use_ipython_kernel
         What existing clients are told of the worker; the worker itself is an IPython kernel in any case.
+    ipython_kernel_ip
+        IPv4 address at which the worker's kernel listens, or ``auto`` for this machine's; None: Unix sockets of
+        this user.
+    ipython_shell_port, ipython_iopub_port, ipython_stdin_port, ipython_hb_port, ipython_control_port
+        TCP ports of the worker's kernel; None: any free port if the kernel uses TCP at all.
+    ipython_connection_file
+        Name or path of a copy of the kernel's connection file, for consoles that look for it there; None:
+        no copy, unless a directory is given.
+    ipython_connection_dir
+        Directory of that copy; None: Jupyter's runtime directory.
+    ipython_matplotlib
+        Matplotlib backend of the worker; None: that of its environment variables, else ``agg``.
+    permitted_re_metadata_keys
+        Paths of the RunEngine's metadata that clients may change, with slashes, ``/`` for all.
+    emergency_lock_key
+        Key that opens every lock; None: there is none.
     console_output
-        Whether `start-re-manager` prints the manager's log while it is in the foreground.
+        Whether `start-re-manager` prints the output of worker and manager while it is in the foreground.
     log_level
         How much the manager logs.
     manager_console
@@ -87,18 +117,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     zmq_control_addr: str | None = None
     zmq_info_addr: str | None = None
     zmq_publish_console: bool = False
+    zmq_legacy_addr: str | None = None
     zmq_encoding: Literal["json", "msgpack"] = "json"
     zmq_private_key: str | None = None
     allow_remote: bool = False
     startup_kind: StartupKind = "dir"
     startup: str
+    startup_profile: str | None = None
     ipython_dir: str | None = None
     user_group_permissions: str
+    user_group_permissions_reload: PermissionsReload = "ON_STARTUP"
     existing_plans_devices: str | None = None
+    update_existing_plans_devices: ListsUpdate = "ENVIRONMENT_OPEN"
     ignore_invalid_plans: bool = False
     device_max_depth: Annotated[int, msgspec.Meta(ge=0)] = 0
     keep_re: bool = False
     use_ipython_kernel: bool = False
+    ipython_kernel_ip: str | None = None
+    ipython_shell_port: Port | None = None
+    ipython_iopub_port: Port | None = None
+    ipython_stdin_port: Port | None = None
+    ipython_hb_port: Port | None = None
+    ipython_control_port: Port | None = None
+    ipython_connection_file: str | None = None
+    ipython_connection_dir: str | None = None
+    ipython_matplotlib: str | None = None
+    permitted_re_metadata_keys: tuple[str, ...] = ("/",)
+    emergency_lock_key: str | None = None
     console_output: bool = True
     log_level: LogLevel = "NORMAL"
     manager_console: bool = True

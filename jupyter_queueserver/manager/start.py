@@ -22,8 +22,10 @@ from ..instance.launch import spawn_detached, watchdog_command
 from ..instance.paths import Instance
 from ..instance.process import Identity, ProcessWatch, is_alive
 from ..instance.runtime import read_runtime
+from .configfile import write_config
 from .duty import Duty, DutyNote, Occupied, read_duty, take_duty
 from .options import StartOptions, parse_options
+from .screen import Voice
 from .settings import Settings, SettingsError, read_settings, settings_path, write_settings
 from .watchdog import GIVE_WAY, Watchdog
 
@@ -103,34 +105,51 @@ def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Call
     else:
         instance.prepare()
     path = settings_path(instance)
+    kept = _kept_settings(path)
     if options.settings is None:
         settings = read_settings(path)
         if living is None and instance.stopped_mark.exists():
             return 0
     else:
         settings = options.settings
-        if living is not None:
-            _announce_adoption(settings, path, living)
         instance.stopped_mark.unlink(missing_ok=True)
         write_settings(settings, path)
+        if options.save_to is not None:
+            write_config(settings, options.save_to)
     foreground = options.settings is not None and options.report_fd is None
     if not foreground:  # its options are read: it holds nobody's directory any longer
         os.chdir(instance.data_dir)
+    voice = Voice(sys.stdout, instance.logs / "watchdog.log" if foreground else None)
+    if living is not None and options.settings is not None:
+        _announce_adoption(settings, kept, living, voice)
+    try:
+        return _watch(settings, duty, voice, living, report, foreground=foreground)
+    finally:
+        voice.close()
+        with contextlib.suppress(OSError):  # not empty: the manager stays
+            instance.sockets.rmdir()
+
+
+def _watch(
+    settings: Settings,
+    duty: Duty,
+    voice: Voice,
+    living: Identity | None,
+    report: Callable[[StartReport], None],
+    *,
+    foreground: bool,
+) -> int:
     watchdog = Watchdog(
         settings,
         duty,
-        say=_say,
-        show=_show if foreground and settings.console_output else None,
+        say=voice.say,
+        show=voice.show if foreground and settings.console_output else None,
         report=lambda reason: report(StartReport(ready=reason is None, text=reason or "")),
-        worked_before=options.adopt,
+        worked_before=duty.note.stand_in,
     )
     if living is not None:
         watchdog.adopt(living)
-    try:
-        return watchdog.run()
-    finally:
-        with contextlib.suppress(OSError):  # not empty: the manager stays
-            instance.sockets.rmdir()
+    return watchdog.run()
 
 
 def _living_manager(instance: Instance, duty: Duty) -> Identity | None:
@@ -142,13 +161,18 @@ def _living_manager(instance: Instance, duty: Duty) -> Identity | None:
     return noted if noted is not None and is_alive(noted) else None
 
 
-def _announce_adoption(settings: Settings, path: Path, living: Identity) -> None:
+def _kept_settings(path: Path) -> Settings | None:
+    try:
+        return read_settings(path)
+    except SettingsError:
+        return None
+
+
+def _announce_adoption(settings: Settings, kept: Settings | None, living: Identity, voice: Voice) -> None:
     text = f"A manager (process {living.pid}) runs without watchdog; this one watches over it from now on."
-    with contextlib.suppress(SettingsError):
-        known = msgspec.structs.replace(read_settings(path), working_dir=settings.working_dir)
-        if known != settings:
-            text += " It keeps its settings: the options given now are applied when the manager is restarted."
-    _say(text)
+    if kept is not None and msgspec.structs.replace(kept, working_dir=settings.working_dir) != settings:
+        text += " It keeps its settings: the options given now are applied when the manager is restarted."
+    voice.say(text)
 
 
 def describe_owner(instance: Instance, note: DutyNote | None) -> str:
@@ -227,16 +251,6 @@ def _reporter(handle: int | None) -> Callable[[StartReport], None]:
             os.close(handle)
 
     return report
-
-
-def _say(text: str) -> None:
-    _show(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog: {text}\n")
-
-
-def _show(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # the terminal may be gone; the watch goes on
-        sys.stdout.write(text)
-        sys.stdout.flush()
 
 
 def _complain(text: str) -> None:

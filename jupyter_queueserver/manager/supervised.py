@@ -30,11 +30,16 @@ class Supervised:
         self._child = child
 
     @classmethod
-    def spawn(cls, settings: Settings) -> Supervised:
+    def spawn(cls, settings: Settings, *, again: bool = False) -> Supervised:
         """Start a manager; its output is appended to the manager's log.  Raises ``OSError`` if that is
-        impossible."""
+        impossible.
+
+        ``again``: it takes the place of one that has served before, so that what that one was told still holds.
+        """
         program = [settings.manager_program] if settings.manager_program else ["-m", "jupyter_queueserver.manager"]
         command = [sys.executable, "-P", *program, "--settings", str(settings_path(settings.instance))]
+        if again:
+            command.append("--again")
         child = spawn_detached(command, log_path(settings), cwd=settings.data_dir)
         watch = ProcessWatch(child.pid, use_pidfd=settings.use_pidfd)
         # An unreaped child keeps its pid and its entry, so this cannot fail or name another process.

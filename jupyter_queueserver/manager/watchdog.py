@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from ..instance.process import Identity
@@ -32,6 +33,8 @@ RETRY_PAUSE = 5.0
 """Seconds until another try when the system cannot start a process."""
 LOOK_INTERVAL = 0.2
 """Seconds between two looks where nothing announces a death, and while output is shown during a start."""
+PIECES = 32
+"""Pieces of output that are shown in one turn; the rest follows after a look at everything else."""
 START_FACTOR = 6.0
 """How many times the silence limit the first heartbeat may take: imports from a cold disk are slow."""
 
@@ -48,7 +51,7 @@ class Watchdog:
     say
         Tells the user one line.
     show
-        Shows a piece of the manager's log; None: it is not shown.
+        Shows a piece of the output of manager and worker, without waiting; None: it is not shown.
     report
         Called once with (None) when the first manager is ready, or with the reason when it is given up.
     worked_before
@@ -73,6 +76,8 @@ class Watchdog:
         self._limit = settings.silence_limit
         self._bell = Bell(settings.instance)
         self._tail = LogTail(log_path(settings))
+        self._console: LogTail | None = None
+        self._more_to_show = False
         self._restarts = Restarts(worked_before=worked_before)
         self._manager: Supervised | None = None
         self._start_at: float | None = None
@@ -169,6 +174,8 @@ class Watchdog:
     def _deadline(self) -> float:
         """When to look again at the latest, on the monotonic clock."""
         now = time.monotonic()
+        if self._more_to_show:
+            return now
         if self._manager is None:
             return self._start_at if self._start_at is not None else now
         if self._killed:
@@ -205,6 +212,14 @@ class Watchdog:
             self._failed, self._failed_at = beat.text, self._heard
         elif beat.kind == "busy" and self._asked_at is not None:
             self._leave(f"Not everything ends: {beat.text or 'a plan is running'}; manager and worker stay.")
+        elif beat.kind == "console" and self._show is not None:
+            self._follow_console(Path(beat.text), beat.offset)
+
+    def _follow_console(self, path: Path, offset: int) -> None:
+        """There is new console text; that of another environment begins when the one before is shown to its end."""
+        if self._console is None or self._console.path != path:
+            self._show_log()
+            self._console = LogTail(path, offset)
 
     def _take_signals(self) -> None:
         while self._signals:
@@ -262,6 +277,10 @@ class Watchdog:
             self._check_silence(now)
 
     def _check_silence(self, now: float) -> None:
+        for beat in self._bell.hear():  # this process itself may have been held up since the last look
+            self._take_beat(beat)
+        if now < self._silent_at():
+            return
         if not self._bell.is_intact():
             self._say("The socket of the heartbeat had been removed by somebody; it is made again.")
             try:
@@ -279,9 +298,17 @@ class Watchdog:
             self._killed = True
 
     def _show_log(self) -> None:
-        if self._show is not None:
-            while text := self._tail.new_text():
-                self._show(text)
+        if self._show is None:
+            return
+        self._more_to_show = True
+        for _ in range(PIECES):
+            text = self._tail.new_text()
+            if self._console is not None:
+                text += self._console.new_text()
+            if not text:
+                self._more_to_show = False
+                return
+            self._show(text)
 
     def _start_manager(self) -> None:
         self._tail.mark_start()
@@ -290,7 +317,7 @@ class Watchdog:
         try:
             if not self._bell.is_intact():
                 self._bell.repair(anew=True)
-            self._manager = Supervised.spawn(self._settings)
+            self._manager = Supervised.spawn(self._settings, again=self._restarts.worked)
         except FileNotFoundError as error:
             self._report(f"No manager can be started: the data directory is incomplete ({error}).")
             self._result = 1

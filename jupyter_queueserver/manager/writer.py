@@ -20,9 +20,11 @@ import msgspec
 from ..api import Call, decide
 from ..api.dispatch import prepare
 from ..core.changes import AnyChange
+from ..core.config import Config
 from ..core.decision import Step
 from ..core.effects import AnyEffect, StopManager
 from ..core.errors import QueueServerError, StateError, StoreUnavailable
+from ..core.rules.autostart import conclude
 from ..core.rules.environment import end_with_manager
 from ..core.state import State
 from ..storage import FenceLost, Store
@@ -74,6 +76,8 @@ class Writer:
         Starts an effect; returns the task that ends when the worker has answered.
     on_fence_lost
         Called when another manager has taken the store over; this one must end.
+    config
+        What rules have to know of the settings.
     clock
         Seconds since the epoch.
 
@@ -94,9 +98,11 @@ class Writer:
         publisher: Publisher,
         act: Callable[[AnyEffect], asyncio.Task[None]],
         on_fence_lost: Callable[[], None],
+        config: Config | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.state = state
+        self.config = config or Config()
         self._store = store
         self._publisher = publisher
         self._act = act
@@ -151,21 +157,22 @@ class Writer:
         await self._inputs.put(_Input(rule, durable, is_wish, done, even_without_store))
         return await done
 
-    async def call(self, call: Call) -> Outcome:
+    async def call(self, call: Call, fetched: Any = None) -> Outcome:
         """Decide a call of a writing method; long checks are done in slices before its turn comes."""
         catalogue = self.state.catalogue
-        prepared = await _sliced(call, self.state)
+        prepared = await self._sliced(call)
 
         def rule(step: Step) -> dict[str, Any]:
             if step.state.catalogue is catalogue:
-                return decide(call, step, prepared)
-            return decide(call, step, _at_once(call, step.state))  # the lists changed meanwhile
+                return decide(call, step, prepared, fetched)
+            return decide(call, step, self._at_once(call, step.state), fetched)  # the lists changed meanwhile
 
         return await self.submit(rule, is_wish=True, even_without_store=call.method.even_without_store)
 
     async def _decide(self, entry: _Input) -> Outcome:
-        step = Step(self.state, self._clock(), new_uid)
+        step = Step(self.state, self._clock(), new_uid, self.config)
         result = entry.rule(step)
+        conclude(step)
         if step.changes:
             try:
                 await self._commit(step, entry.durable)
@@ -207,6 +214,26 @@ class Writer:
             self.committed_reports = _reports_in(step.state)
         self._uncommitted = changes
 
+    async def _sliced(self, call: Call) -> Any:
+        checks = prepare(call, self.state, new_uid, self.config)
+        deadline = time.perf_counter() + _SLICE
+        while True:
+            try:
+                next(checks)
+            except StopIteration as end:
+                return end.value
+            if time.perf_counter() > deadline:
+                await asyncio.sleep(0)
+                deadline = time.perf_counter() + _SLICE
+
+    def _at_once(self, call: Call, state: State) -> Any:
+        checks = prepare(call, state, new_uid, self.config)
+        while True:
+            try:
+                next(checks)
+            except StopIteration as end:
+                return end.value
+
     def close(self) -> None:
         """Wait for the store's thread and close the store."""
         self._thread.submit(self._store.close).result(timeout=10)
@@ -233,25 +260,3 @@ def _ends() -> StateError:
 def _settle(done: asyncio.Future[Outcome], err: QueueServerError) -> None:
     if not done.done():
         done.set_exception(err)
-
-
-async def _sliced(call: Call, state: State) -> Any:
-    checks = prepare(call, state, new_uid)
-    deadline = time.perf_counter() + _SLICE
-    while True:
-        try:
-            next(checks)
-        except StopIteration as end:
-            return end.value
-        if time.perf_counter() > deadline:
-            await asyncio.sleep(0)
-            deadline = time.perf_counter() + _SLICE
-
-
-def _at_once(call: Call, state: State) -> Any:
-    checks = prepare(call, state, new_uid)
-    while True:
-        try:
-            next(checks)
-        except StopIteration as end:
-            return end.value

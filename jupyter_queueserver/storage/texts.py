@@ -17,9 +17,11 @@ from ..core.catalogue import Catalogue
 from ..core.codec import convert, from_json, python_json, to_json
 from ..core.errors import QueueServerError
 from ..core.items import Item
+from ..core.locks import Lock
 from ..core.permissions import Permissions
 from ..core.sequence import ItemSequence
 from ..core.state import Environment, Execution, QueueMode, Run, State
+from ..core.tasks import Task, TaskResult
 from .contract import StoreBroken
 
 T = TypeVar("T")
@@ -36,7 +38,14 @@ _WRITERS: dict[str, Callable[[State], bytes]] = {
     "plans": lambda state: state.catalogue.text("plans").text,
     "devices": lambda state: state.catalogue.text("devices").text,
     "permissions": lambda state: python_json(state.catalogue.permissions.to_wire()),
+    "autostart": lambda state: to_json(state.autostart),
+    "lock": lambda state: to_json(state.lock),
+    "tasks": lambda state: to_json(state.tasks),
+    "task_results": lambda state: to_json(state.task_results),
 }
+
+#: parts that stores of earlier versions do not have, as they were then
+_LATER = {"autostart": b"false", "lock": to_json(Lock()), "tasks": b"[]", "task_results": b"[]"}
 
 PARTS = tuple(_WRITERS)
 
@@ -54,6 +63,13 @@ TOUCHED: dict[type, tuple[str, ...]] = {
     ch.PlansSet: ("plans",),
     ch.DevicesSet: ("devices",),
     ch.PermissionsSet: ("permissions",),
+    ch.AutostartSet: ("autostart",),
+    ch.LockSet: ("lock",),
+    ch.TaskStarted: ("tasks",),
+    ch.TaskAccepted: ("tasks",),
+    ch.TasksDropped: ("tasks",),
+    ch.TaskFinished: ("tasks", "task_results"),
+    ch.TaskResultsForgotten: ("task_results",),
 }
 
 
@@ -69,6 +85,7 @@ def part_texts(state: State, names: Iterable[str]) -> dict[str, bytes]:
 
 def state_of(queue: Iterable[bytes], history: Iterable[bytes], parts: Mapping[str, bytes]) -> State:
     """Make the state of its texts; raises `StoreBroken` that names the place."""
+    parts = _LATER | dict(parts)
     missing = [name for name in PARTS if name not in parts]
     if missing:
         raise StoreBroken(f"The store is damaged: {', '.join(missing)} is missing.")
@@ -87,6 +104,10 @@ def state_of(queue: Iterable[bytes], history: Iterable[bytes], parts: Mapping[st
         execution=read("execution", Execution),
         engine=read("engine", str | None),
         runs=read("runs", tuple[Run, ...]),
+        autostart=read("autostart", bool),
+        lock=read("lock", Lock),
+        tasks=read("tasks", tuple[Task, ...]),
+        task_results=read("task_results", tuple[TaskResult, ...]),
         catalogue=Catalogue(read("plans", dict[str, Any]), read("devices", dict[str, Any]), permissions),
     )
 

@@ -80,7 +80,7 @@ def _initialized(record: EnvironmentRecord, environment_file: Path) -> Any:
     source = record.startup
     if source.ipython_dir is not None:
         os.environ["IPYTHONDIR"] = source.ipython_dir
-    elif source.kind != "profile":  # nothing of this user's interactive set-up belongs into an environment
+    elif source.kind != "profile" and source.profile is None:  # nothing of a user's interactive set-up belongs here
         os.environ["IPYTHONDIR"] = str(Path(record.directory) / "ipython")
     config = Config()
     config.HistoryManager.enabled = False
@@ -88,7 +88,7 @@ def _initialized(record: EnvironmentRecord, environment_file: Path) -> Any:
         kernel_class=kernel.WorkerKernel,
         outstream_class="jupyter_queueserver.worker.console.ConsoleStream",
         connection_file=record.connection_file,
-        profile=source.value if source.kind == "profile" else "default",
+        profile=source.value if source.kind == "profile" else source.profile or "default",
         capture_fd_output=False,
         quiet=False,
         parent_handle=0,

@@ -25,11 +25,15 @@ from ..link.messages import (
     Continue,
     Facts,
     Hello,
+    Interrupt,
+    Metadata,
     Pause,
     Phase,
+    ReadMetadata,
     Refusal,
     Start,
     StartReply,
+    StartTask,
     Status,
     Withdraw,
     reply_content,
@@ -37,7 +41,9 @@ from ..link.messages import (
 )
 from ..link.spool import SpoolWriter
 from .engine import Engine
-from .ledger import AcceptedItem, Ledger
+from .interrupts import interrupt_main_thread
+from .ledger import AcceptedItem, AcceptedTask, Ledger
+from .metadata import MetadataUnreadable, read_metadata
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +51,10 @@ Answer = msgspec.Struct | None
 
 #: Seconds that a pause may hold up the control thread when the plan blocks the RunEngine.
 PAUSE_LIMIT = 0.3
+#: Seconds that the RunEngine's metadata may take to be read: they may be kept somewhere else by the startup code.
+METADATA_LIMIT = 0.5
 
+_CELL_RUNNING = "A cell of an attached console is running in the worker's kernel."
 _LOADING = "The environment is still loading its startup code."
 _NOT_OPEN: dict[Phase, str] = {
     "loading": _LOADING,
@@ -61,6 +70,8 @@ class ControlDesk:
     ----------
     ring_main
         Rings the main thread's doorbell; returns at once, from any thread.
+    begin_background
+        Starts the thread of an accepted background task; returns at once.
 
     Attributes
     ----------
@@ -77,7 +88,9 @@ class ControlDesk:
         engine: Engine,
         spool: SpoolWriter,
         ring_main: Callable[[], None],
+        begin_background: Callable[[AcceptedTask], None],
     ) -> None:
+        self._begin_background = begin_background
         self._record = record
         self._ledger = ledger
         self._engine = engine
@@ -97,6 +110,9 @@ class ControlDesk:
             Ack: self._ack,
             Close: self._close,
             Status: self._status,
+            StartTask: self._start_task,
+            Interrupt: self._interrupt,
+            ReadMetadata: self._read_metadata,
         }
 
     def is_manager(self, session: str) -> bool:
@@ -169,6 +185,7 @@ class ControlDesk:
             accepted=self._ledger.accepted,
             last_report=self._spool.last,
             cell_running=self.cell_running,
+            tasks=self._ledger.tasks,
         )
 
     def _status(self, request: Status) -> Answer:
@@ -182,9 +199,47 @@ class ControlDesk:
             return Refusal(code="not_open", msg=_NOT_OPEN[self.phase])
         item = AcceptedItem(request.item_uid, request.item_text, request.allowed, request.fence)
         if not self._ledger.accept(item):
-            return Refusal(code="busy", msg="Another item is accepted or running.")
+            return Refusal(code="busy", msg="Another item or task is accepted or running.")
         self._ring_main()
         return StartReply(accepted=True, fate="accepted")
+
+    def _start_task(self, request: StartTask) -> Answer:
+        fate = self._ledger.fate(request.task_uid)
+        if fate is not None:
+            return StartReply(accepted=False, fate=fate)
+        if self.phase != "open":
+            return Refusal(code="not_open", msg=_NOT_OPEN[self.phase])
+        if self.cell_running and not request.background:
+            return Refusal(code="kernel_busy", msg=_CELL_RUNNING)
+        task = AcceptedTask(request.task_uid, request.kind, request.background, request.payload, request.fence)
+        if not self._ledger.accept_task(task):
+            return Refusal(code="busy", msg="A plan or another task is accepted or running.")
+        if task.background:
+            self._begin_background(task)
+        else:
+            self._ring_main()
+        return StartReply(accepted=True, fate="accepted")
+
+    def _interrupt(self, request: Interrupt) -> Answer:
+        if self._ledger.foreground is not None and not request.task:
+            return Refusal(code="task_running", msg="A task is running.")
+        plan_runs = self._ledger.running is not None and self._engine.state != "paused"
+        if plan_runs and not request.plan:
+            return Refusal(code="plan_running", msg="A plan is running.")
+        if plan_runs or self._engine.state == "running":  # the RunEngine has its own way with signals: it takes time to think
+            problem = self._engine.request_pause(False, PAUSE_LIMIT)
+            return None if problem is None else Refusal(code="engine_refused", msg=problem)
+        if self._ledger.foreground is not None or self.cell_running:
+            interrupt_main_thread()
+        return None
+
+    def _read_metadata(self, request: ReadMetadata) -> Answer:
+        if self._engine.run_engine is None:
+            return Refusal(code="no_engine", msg="Run Engine is not found in the RE Worker environment.")
+        try:
+            return Metadata(text=read_metadata(self._engine.run_engine, request.keys, METADATA_LIMIT))
+        except MetadataUnreadable as err:
+            return Refusal(code=err.code, msg=str(err))
 
     def _withdraw(self, request: Withdraw) -> Answer:
         if self._ledger.withdraw(request.item_uid):
@@ -224,8 +279,8 @@ class ControlDesk:
         if self.phase != "open":
             return Refusal(code="not_open", msg=_NOT_OPEN[self.phase])
         if not self._ledger.is_free:
-            return Refusal(code="busy", msg="A plan is running or paused.")
+            return Refusal(code="busy", msg="A plan is running or paused, or a foreground task is running.")
         if self.cell_running:
-            return Refusal(code="kernel_busy", msg="A cell of an attached console is running in the worker's kernel.")
+            return Refusal(code="kernel_busy", msg=_CELL_RUNNING)
         self.begin_close()
         return None

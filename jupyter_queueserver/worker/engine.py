@@ -18,6 +18,9 @@ from ..core.reports import EngineState, Report, RunClosed, RunOpened
 log = logging.getLogger(__name__)
 
 
+_OF_AN_ENGINE = ("state", "state_hook", "preprocessors", "subscribe", "unsubscribe", "request_pause", "md")
+
+
 class PlanExited(RuntimeError):
     """A plan called `sys.exit` (or raised `KeyboardInterrupt`)."""
 
@@ -62,6 +65,7 @@ class Engine:
         self._document = document
         self._on_own_accord = on_own_accord
         self._previous_hook: Callable[[Any, Any], Any] | None = None
+        self._tokens: list[int] = []
         self.run_engine: Any = None
         self.state: str | None = None
         self.calling = False
@@ -71,17 +75,40 @@ class Engine:
         self.exit_statuses: dict[str, str] = {}
 
     def attach(self, run_engine: Any) -> None:
-        """Watch this RunEngine from now on; a second call with the same one does nothing."""
+        """Watch this RunEngine from now on; a second call with the same one does nothing.  None: there is none any more.
+
+        Raises ``TypeError`` with a sentence if it is no RunEngine; everything is as before then.
+        """
         if run_engine is self.run_engine:
             return
-        self.run_engine = run_engine
+        if run_engine is not None and not all(hasattr(run_engine, name) for name in _OF_AN_ENGINE):
+            raise TypeError(f"'RE' in the namespace is not a RunEngine but {type(run_engine).__name__}.")
+        self._release()
+        self.run_engine, self.state = run_engine, None
+        if run_engine is None:
+            return
         self._previous_hook = run_engine.state_hook
         run_engine.state_hook = self._state_changed
         run_engine.preprocessors.append(without_exit)
-        run_engine.subscribe(self._document)
-        run_engine.subscribe(self._run_opened, "start")
-        run_engine.subscribe(self._run_closed, "stop")
+        self._tokens = [
+            run_engine.subscribe(self._document),
+            run_engine.subscribe(self._run_opened, "start"),
+            run_engine.subscribe(self._run_closed, "stop"),
+        ]
         self.state = str(run_engine.state)
+
+    def _release(self) -> None:
+        """Leave the present RunEngine as it was found: what it does is not told any more."""
+        left = self.run_engine
+        if left is None:
+            return
+        if left.state_hook == self._state_changed:
+            left.state_hook = self._previous_hook
+        if without_exit in left.preprocessors:
+            left.preprocessors.remove(without_exit)
+        for token in self._tokens:
+            left.unsubscribe(token)
+        self._tokens, self._previous_hook = [], None
 
     def begin_item(self, uid: str) -> None:
         """Runs belong to this item until `end_item`."""

@@ -1,4 +1,4 @@
-"""The ledger of items: which were accepted, which is taken, and what became of each.  This is what makes a start exactly-once.
+"""The ledger of items and tasks: which were accepted, which is taken, and what became of each.  It makes a start exactly-once.
 
 Control thread and main thread share it under one lock.  Every step is a line of ``accepted.log`` *before* it counts, so that a
 manager can read after the worker's death how far an item had come.  A line survives the death of the process; it is not forced
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.tasks import TaskKind
 from ..link.messages import Allowed, ItemFate
 
 
@@ -35,8 +36,19 @@ class AcceptedItem:
     fence: int
 
 
+@dataclass(frozen=True)
+class AcceptedTask:
+    """A task that waits for the main thread, or for a thread of its own; ``payload`` is JSON text."""
+
+    uid: str
+    kind: TaskKind
+    background: bool
+    payload: str
+    fence: int
+
+
 class Ledger:
-    """At most one item accepted or running at a time, no uid ever twice."""
+    """At most one item or foreground task accepted or running at a time, no uid ever twice."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -44,6 +56,7 @@ class Ledger:
         self._fates: dict[str, ItemFate] = {}
         self._accepted: AcceptedItem | None = None
         self._running: AcceptedItem | None = None
+        self._tasks: dict[str, AcceptedTask] = {}
 
     @property
     def accepted(self) -> str | None:
@@ -59,8 +72,18 @@ class Ledger:
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing is accepted or running."""
-        return self._accepted is None and self._running is None
+        """Whether nothing is accepted or running; background tasks do not count."""
+        return self._accepted is None and self._running is None and self.foreground is None
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """uids of the tasks that were accepted and have not ended."""
+        return tuple(self._tasks.copy())
+
+    @property
+    def foreground(self) -> str | None:
+        """uid of the foreground task that was accepted and has not ended."""
+        return next((task.uid for task in self._tasks.copy().values() if not task.background), None)
 
     def fate(self, uid: str) -> ItemFate | None:
         """What became of the item; None if it was never seen."""
@@ -104,7 +127,39 @@ class Ledger:
                 self._write(self._running, "ended")
                 self._running = None
 
-    def _write(self, item: AcceptedItem, fate: ItemFate) -> None:
+    def accept_task(self, task: AcceptedTask) -> bool:
+        """Note it; False (and nothing done) when it was seen before, or the main thread that it needs has something in hand.
+
+        Raises ``OSError`` when it cannot be written down; it is not accepted then.
+        """
+        with self._lock:
+            if task.uid in self._fates or not (task.background or self.is_free):
+                return False
+            self._write(task, "accepted")
+            self._tasks[task.uid] = task
+            return True
+
+    def take_task(self) -> AcceptedTask | None:
+        """The main thread takes the foreground task that waits; None if there is none."""
+        with self._lock:
+            for task in self._tasks.values():
+                if not task.background and self._fates[task.uid] == "accepted":
+                    self._write(task, "taken")
+                    return task
+            return None
+
+    def take_background(self, task: AcceptedTask) -> None:
+        """Its own thread begins with it."""
+        with self._lock:
+            self._write(task, "taken")
+
+    def end_task(self, task: AcceptedTask) -> None:
+        """It has ended."""
+        with self._lock:
+            self._write(task, "ended")
+            self._tasks.pop(task.uid, None)
+
+    def _write(self, item: AcceptedItem | AcceptedTask, fate: ItemFate) -> None:
         line = msgspec.json.encode(LedgerLine(item.uid, fate, item.fence)) + b"\n"
         try:
             os.write(self._fd, line)

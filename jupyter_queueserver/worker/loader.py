@@ -1,4 +1,4 @@
-"""Loads startup code into the namespace, file by file, and tells for each how it went.
+"""Loads startup code into the namespace, file by file, and tells for each how it went; runs later scripts in the same way.
 
 Code runs as it would when typed: in the namespace of the kernel, in the main thread, with its own file name and lines in
 tracebacks.  Loading stops at the first file that fails.
@@ -7,11 +7,13 @@ tracebacks.  Loading stops at the first file that fails.
 from __future__ import annotations
 
 import importlib
+import linecache
 import os
 import sys
 import time
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, TracebackType
@@ -21,6 +23,8 @@ from ..core.reports import StartupFile
 from ..link.environment import StartupSource
 
 _OWN_FILE = __file__
+#: Scripts whose lines tracebacks can still show.
+_SCRIPTS_KEPT = 100
 
 
 class StartupCodeMissing(Exception):
@@ -65,9 +69,14 @@ class Loader:
         self._namespace = namespace
         self._transform = transform
         self.files: list[StartupFile] = []
+        self._scripts: deque[str] = deque()
 
     def load(self, source: StartupSource) -> bool:
         """Load it all; False when a file failed (the last of `files` says why).  Raises `StartupCodeMissing`."""
+        if source.profile is not None:
+            first = StartupSource(kind="profile", value=source.profile, ipython_dir=source.ipython_dir)
+            if not self.load(first):
+                return False
         if source.kind == "module":
             return self._timed(source.value, lambda: self._take_module(source.value))
         files = startup_files(source)
@@ -80,21 +89,32 @@ class Loader:
         text = path.read_text(encoding="utf-8")
         self._namespace["__file__"] = str(path)
         try:
-            exec(self._compile(text, path), self._namespace)  # noqa: S102 - running startup code is what this is for
+            self._run_text(text, str(path), ipython=path.suffix == ".ipy")
         finally:
             self._namespace.pop("__file__", None)
 
-    def _compile(self, text: str, path: Path) -> CodeType:
-        if path.suffix == ".ipy":
-            return compile(self._transform(text), str(path), "exec", dont_inherit=True)
+    def run_script(self, text: str, name: str) -> None:
+        """Run code that is no file; tracebacks show its lines under that name.  Raises what it raises."""
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        self._scripts.append(name)
+        if len(self._scripts) > _SCRIPTS_KEPT:
+            linecache.cache.pop(self._scripts.popleft(), None)
+        self._run_text(text, name)
+
+    def _run_text(self, text: str, name: str, *, ipython: bool = False) -> None:
+        exec(self._compile(text, name, ipython), self._namespace)  # noqa: S102 - running users' code is what this is for
+
+    def _compile(self, text: str, name: str, ipython: bool) -> CodeType:
+        if ipython:
+            return compile(self._transform(text), name, "exec", dont_inherit=True)
         try:
-            return compile(text, str(path), "exec", dont_inherit=True)
+            return compile(text, name, "exec", dont_inherit=True)
         except SyntaxError as err:
             transformed = self._transform(text)  # lines with magics are no Python
             if transformed == text:
                 raise
             try:
-                return compile(transformed, str(path), "exec", dont_inherit=True)
+                return compile(transformed, name, "exec", dont_inherit=True)
             except SyntaxError:
                 raise err from None
 

@@ -11,9 +11,12 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
+
+from ..core.codec import python_json
+from ..core.metadata_keys import permitted_metadata
 
 log = logging.getLogger(__name__)
 
@@ -74,3 +77,60 @@ class PersistentMetadata(MutableMapping[str, Any]):
     def close(self) -> None:
         """Release the file."""
         self._database.close()
+
+
+class MetadataUnreadable(Exception):
+    """The metadata cannot be told; the text says why.
+
+    Parameters
+    ----------
+    code
+        ``metadata_not_json`` or ``metadata_slow``.
+    """
+
+    def __init__(self, msg: str, code: str) -> None:
+        super().__init__(msg)
+        self.code = code
+
+
+def read_metadata(run_engine: Any, keys: tuple[str, ...], limit: float) -> str:
+    """Return the RunEngine's metadata as JSON text, as far as the keys permit; from any thread, also while a plan runs.
+
+    Raises `MetadataUnreadable` after ``limit`` seconds, or when JSON cannot hold one of the values.
+    """
+    outcome: list[str | Exception] = []
+
+    def read() -> None:
+        try:
+            outcome.append(python_json(_plain(permitted_metadata(_settled(run_engine), keys))).decode())
+        except Exception as err:  # values and the mapping itself may be users' objects: the asker is told
+            log.info("the RunEngine's metadata cannot be read", exc_info=True)
+            outcome.append(err)
+
+    reader = threading.Thread(target=read, name="metadata", daemon=True)
+    reader.start()
+    reader.join(limit)
+    if not outcome:
+        raise MetadataUnreadable(f"The metadata of the Run Engine cannot be read within {limit:g} s.", "metadata_slow")
+    if isinstance(outcome[0], Exception):
+        raise MetadataUnreadable(f"Failed to serialize RE metadata with JSON: {outcome[0]}", "metadata_not_json")
+    return outcome[0]
+
+
+def _settled(run_engine: Any, attempts: int = 20) -> dict[str, Any]:
+    """A copy of the top level; a plan may add keys while it is made."""
+    for _ in range(attempts - 1):
+        try:
+            return dict(run_engine.md)
+        except RuntimeError:
+            continue
+    return dict(run_engine.md)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings of other types as dictionaries, which is all that JSON takes."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -16,8 +15,8 @@ from ..core.codec import from_json
 from ..core.reports import ItemEnded, ItemPaused, ItemTaken, Report
 from ..link.messages import Allowed, Command
 from .engine import Engine
+from .failures import show, text_of, traceback_of
 from .ledger import AcceptedItem, Ledger
-from .loader import own_frames_cut
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +75,9 @@ class Runner:
         try:
             plan, metadata = self._prepare(item)
         except BaseException as err:  # noqa: BLE001 - users' code may raise anything; it ends the item
-            text = _traceback(err)
-            self._end("failed", f"{BINDING_FAILED}{_text_of(err)}", text)
-            _show(text)  # the RunEngine prints those of running plans itself
+            text = traceback_of(err, __file__)
+            self._end("failed", f"{BINDING_FAILED}{text_of(err)}", text)
+            show(text)  # the RunEngine prints those of running plans itself
             return
         self._call(lambda: self._engine.run_engine(plan, **metadata), "completed")
 
@@ -101,7 +100,10 @@ class Runner:
     def _obstacle(self) -> str | None:
         run_engine = self._namespace.get("RE")
         if run_engine is not None:
-            self._engine.attach(run_engine)
+            try:
+                self._engine.attach(run_engine)
+            except TypeError as err:
+                return str(err)
         if self._engine.run_engine is None:
             return "There is no RunEngine in the environment."
         if self._engine.state != "idle":
@@ -131,7 +133,7 @@ class Runner:
         elif type(err).__name__ == "RunEngineInterrupted":
             self._end(self._ending_by_statuses(interrupted=True), "The plan was interrupted.")
         else:
-            self._end("failed", f"Plan failed: {_text_of(err)}", _traceback(err))
+            self._end("failed", f"Plan failed: {text_of(err)}", traceback_of(err, __file__))
 
     def _honest(self, ending: Ending) -> tuple[Ending, str]:
         """A RunEngine that was cancelled inside returns as if all were well; its own status says what happened."""
@@ -166,7 +168,7 @@ class Runner:
             )
         )
         if msg:
-            _show(msg)
+            show(msg)
 
 
 def merged_metadata(meta: Any) -> dict[str, Any]:
@@ -176,23 +178,3 @@ def merged_metadata(meta: Any) -> dict[str, Any]:
     for part in reversed(parts):
         merged.update(part)
     return merged
-
-
-def _text_of(err: BaseException) -> str:
-    """What an exception says; its type if it says nothing or cannot even be asked."""
-    try:
-        return str(err) or repr(err)
-    except Exception:  # noqa: BLE001 - users' code; what it raises here says nothing about the plan
-        return f"{type(err).__name__} (whose text cannot be made)"
-
-
-def _show(text: str) -> None:
-    """Print for whoever reads the console; a closed or replaced `sys.stdout` must not change how an item ends."""
-    try:
-        print(text)
-    except Exception:
-        log.exception("the console cannot be written")
-
-
-def _traceback(err: BaseException) -> str:
-    return "".join(traceback.format_exception(type(err), err, own_frames_cut(err.__traceback__, __file__)))

@@ -22,15 +22,17 @@ from ..instance import identity_of, write_private
 from ..link.bell import REPORTS, Bell
 from ..link.environment import EnvironmentRecord, is_named
 from ..link.launch import IDENTITY_FILE
-from ..link.messages import Allowed
 from ..link.spool import SpoolWriter
-from .binding import Binder
 from .desk import ControlDesk
 from .engine import Engine
-from .ledger import Ledger
+from .failures import show
+from .ledger import AcceptedTask, Ledger
+from .lists import Lists, PlansNotDescribed, sentences
 from .loader import Loader, StartupCodeMissing
 from .metadata import PersistentMetadata
 from .runner import Runner
+from .task_work import TaskWork
+from .tasks import TaskRunner
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +80,13 @@ class Worker:
         self._next_alarm = 0.0
         self._engine = Engine(self.report, self._journal.append, self._engine_moved)
         self._by_hand = False
-        self._binder: Binder | None = None
-        self._runner = Runner(self._ledger, self._engine, self.report, namespace, self._bind)
+        self._engine_wanted = False
+        self._lists = Lists(record, namespace, self.report)
+        self._runner = Runner(self._ledger, self._engine, self.report, namespace, self._lists.bind)
         self._loader = Loader(namespace, transform)
-        self.desk = ControlDesk(record, self._ledger, self._engine, self._spool, ring_main)
+        work = TaskWork(namespace, self._loader, self._lists, self._renew_engine)
+        self._tasks = TaskRunner(self._ledger, self.report, work.do)
+        self.desk = ControlDesk(record, self._ledger, self._engine, self._spool, ring_main, self._tasks.begin_background)
         self.exit_code: int | None = None
         identity = msgspec.json.encode(identity_of())
         write_private(Path(record.directory) / IDENTITY_FILE, identity)
@@ -113,7 +118,7 @@ class Worker:
         self.report(report)
 
     def serve(self) -> None:
-        """Do what was left for the main thread: a command for the paused plan, an accepted item, the end."""
+        """Do what was left for the main thread: a command for the paused plan, an accepted item or task, the end."""
         if self._by_hand:
             self._by_hand = False
             self._runner.follow_by_hand()
@@ -121,6 +126,9 @@ class Worker:
         if command is not None:
             self._runner.continue_(command)
         self._runner.run_accepted()
+        self._tasks.run_accepted()
+        if self._engine_wanted and self._ledger.is_free:
+            self._attach_again()
         if self.desk.phase == "closing" and self.exit_code is None:
             self._close()
 
@@ -144,25 +152,17 @@ class Worker:
         return self._describe(began)
 
     def _describe(self, began: float) -> Report:
-        from .introspect import describe_namespace
-
-        found = describe_namespace(
-            self._namespace,
-            device_max_depth=self.record.device_max_depth,
-            ignore_invalid_plans=self.record.ignore_invalid_plans,
-        )
-        problems = tuple(f"{problem.name}: {problem.text}" for problem in found.problems)
-        if found.errors:
-            lines = "\n".join(f"{problem.name}: {problem.text}" for problem in found.errors)
-            return self._failed(f"{len(found.errors)} plan(s) cannot be described:\n{lines}")
-        self._binder = Binder(self._namespace, found.plans, found.devices)
+        try:
+            found = self._lists.make()
+        except PlansNotDescribed as err:
+            return self._failed(str(err))
         return EnvironmentReady(
             time=time.time(),
             plans=found.plans,
             devices=found.devices,
             engine=self._engine.state,
             files=tuple(self._loader.files),
-            problems=problems,
+            problems=sentences(found),
             seconds=time.perf_counter() - began,
         )
 
@@ -183,16 +183,39 @@ class Worker:
             from bluesky import RunEngine
 
             run_engine = self._namespace["RE"] = RunEngine({})
+        self._make_persistent(run_engine)
+        return run_engine
+
+    def _make_persistent(self, run_engine: Any) -> None:
         given: Any = run_engine.md
         if type(given) is dict and not set(given) - {"versions"}:
             kept = PersistentMetadata(Path(self.record.engine_metadata))
             kept.update(given)
             run_engine.md = kept
-        return run_engine
 
-    def _bind(self, fields: dict[str, Any], allowed: Allowed) -> Any:
-        assert self._binder is not None, "items are accepted in an open environment only"
-        return self._binder(fields, allowed)
+    def _renew_engine(self, task: AcceptedTask) -> None:
+        """A task wants the namespace's ``RE`` to be the RunEngine.  Beside a plan that has to wait until the plan has ended."""
+        if task.background:
+            self._engine_wanted = True
+            self._ring_main()
+        else:
+            self._attach()
+
+    def _attach_again(self) -> None:
+        self._engine_wanted = False
+        try:
+            self._attach()
+        except TypeError as err:
+            show(f"{err} The RunEngine before it stays in use.")
+
+    def _attach(self) -> None:
+        run_engine = self._namespace.get("RE")
+        before = self._engine.run_engine
+        self._engine.attach(run_engine)
+        if run_engine is not before:
+            if run_engine is not None:
+                self._make_persistent(run_engine)
+            self._engine.report_state()
 
     def _engine_moved(self, state: str) -> None:
         """The RunEngine's thread says that somebody else commands it."""

@@ -84,6 +84,11 @@ class Stage(Shell):
         self.pull()
         self.go_on()
 
+    def hand_over(self) -> None:
+        """Wishes are carried out; the worker has the item and has not taken it yet."""
+        while self.wishes:
+            self.carry_out()
+
     def kill(self) -> None:
         assert self.worker
         self.worker.alive = False

@@ -15,13 +15,16 @@ from jupyter_queueserver.api.dispatch import prepare
 from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core import codec, effects
 from jupyter_queueserver.core.catalogue import Catalogue
+from jupyter_queueserver.core.config import Config
 from jupyter_queueserver.core.decision import Step
-from jupyter_queueserver.core.errors import QueueServerError
+from jupyter_queueserver.core.errors import PermissionsInvalid, QueueServerError
 from jupyter_queueserver.core.mirror import Mirror, Snapshot, public, snapshot
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import AnyReport, WorkerLost
 from jupyter_queueserver.core.rules import environment as environment_rules
 from jupyter_queueserver.core.rules import execution as execution_rules
+from jupyter_queueserver.core.rules.autostart import conclude
+from jupyter_queueserver.core.rules.permissions import PermissionFiles
 from jupyter_queueserver.core.rules.recovery import worker_adopted
 from jupyter_queueserver.core.rules.reports import apply_report, apply_reports
 from jupyter_queueserver.core.state import ENVIRONMENT_TABLE, EXECUTION_TABLE, State
@@ -32,7 +35,7 @@ from jupyter_queueserver.storage import MemoryDisk, MemoryStore, Owner
 WHOLE = 10**6
 _OWNER = Owner(host="h", identity=Identity(1, 2, "b", "n"), address="", since=0.0)
 #: calls by which items may leave the queue without being run
-_REMOVERS = ("queue_item_remove", "queue_clear")
+_REMOVERS = ("queue_item_remove", "queue_item_remove_batch", "queue_clear", "queue_item_update")
 
 
 def drained(generator: Iterator[None]) -> Any:
@@ -66,6 +69,11 @@ class Shell:
         self.worker: ModelWorker | None = None
         self.wishes: list[effects.AnyEffect] = []
         self.executed: Counter[str] = Counter()
+        self.config = Config(emergency_lock_key="emergency", time_text=lambda seconds: f"at {seconds}")
+        self.fetched: dict[str, Any] = {
+            "permission_files": PermissionFiles(permissions=Permissions.default(), lists=PermissionsInvalid("No file.")),
+            "re_metadata": {},
+        }
         self._uids = (f"u{n}" for n in itertools.count())
         self._now = 100.0
         self._watch()
@@ -79,13 +87,13 @@ class Shell:
         """One request, as the manager would answer it."""
         call = parse_request({"method": method, "params": params})
         try:
-            prepared = drained(prepare(call, self.state, self.new_uid))
+            prepared = drained(prepare(call, self.state, self.new_uid, self.config))
         except QueueServerError as err:
             return self._refused(call, err)
         reply: dict[str, Any] = {}
 
         def rule(step: Step) -> None:
-            reply.update(decide(call, step, prepared))
+            reply.update(decide(call, step, prepared, self.fetched.get(call.method.fetch or "")))
 
         try:
             self.submit(rule, method)
@@ -108,9 +116,10 @@ class Shell:
         """One writing input through all stations."""
         self._now += 1.0
         before, seen = self.state, codec.to_json(snapshot(self.state, WHOLE))
-        step = Step(before, self._now, self.new_uid)
+        step = Step(before, self._now, self.new_uid, self.config)
         try:
             rule(step)
+            conclude(step)
         except QueueServerError:  # law 1
             assert not step.changes
             assert not step.effects
@@ -150,7 +159,7 @@ class Shell:
         assert not left or method in _REMOVERS, "law 4: an item vanished from the queue"
         if before.running is not None:
             assert before.running.item_uid in places, "law 4: the running item vanished"
-        if method == "queue_item_move":
+        if method.startswith("queue_item_move"):
             assert Counter(item.text for item in before.queue) == Counter(item.text for item in state.queue), "law 5"
         for effect in step.effects:
             if isinstance(effect, effects.StartItem):

@@ -90,3 +90,9 @@ def test_splinters_do_not_pile_up() -> None:
         found = found.remove([found.at(0).item_uid]).insert([item(f"x{n}")])
     assert len(found) == 2000
     assert len(found._chunks) < 30
+
+
+@given(size=st.integers(0, 700), start=st.integers(-5, 800), stop=st.integers(-5, 800))
+def test_between_is_a_slice(size: int, start: int, stop: int) -> None:
+    items = [Item({"item_uid": f"u{n}", "item_type": "plan", "name": "count"}) for n in range(size)]
+    assert ItemSequence(items).between(start, stop) == tuple(items[max(0, start) : max(0, stop)])

@@ -85,6 +85,8 @@ def api(jp_fetch: Any) -> Fetch:
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
         options = {"method": verb, "body": body, "allow_nonstandard_methods": True, "raise_error": False} | options
+        if body is not None:
+            options["headers"] = {"Content-Type": "application/json"} | options.get("headers", {})
         return jp_fetch("queueserver", "api", *path.strip("/").split("/"), **options)
 
     return fetch

@@ -9,8 +9,9 @@ from ..decision import Step
 from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment, StopManager
 from ..errors import StateError
 from ..state import Environment, Failure
-from ..status import manager_state
+from ..status import has_foreground_task, manager_state
 from .execution import end_running, go_idle
+from .tasks import drop_all
 
 _DESTROYED = "RE Worker environment was destroyed"
 _LOST_STATUS = "Plan execution status was lost due to restart of RE Manager: the worker's reports cannot be read"
@@ -48,6 +49,12 @@ def close_environment(step: Step) -> None:
             code="queue_running",
             hint="Stop the queue first, or use environment_destroy to kill the worker.",
         )
+    if current == "executing_task":
+        raise StateError(
+            "Foreground task execution is in progress.",
+            code="task_running",
+            hint="Wait for the end of the task, interrupt it (method kernel_interrupt), or use environment_destroy.",
+        )
     if current != "idle":
         raise StateError(f"Manager state is not idle. Current state: {current}")
     step.emit(EnvironmentSet(environment=replace(state.environment, state="closing")))
@@ -71,7 +78,8 @@ def destroy_environment(step: Step) -> None:
 
 def end_if_idle(step: Step) -> bool:
     """End the manager unless that would cost something; returns whether it ends."""
-    if step.state.running is not None or step.state.environment.state in ("closing", "destroying"):
+    busy = step.state.running is not None or has_foreground_task(step.state)
+    if busy or step.state.environment.state in ("closing", "destroying"):
         return False
     step.act(StopManager())
     return True
@@ -81,12 +89,16 @@ def end_with_manager(step: Step) -> None:
     """The manager ends and its worker with it: what becomes of the worker now is wished, not a failure."""
     environment = step.state.environment
     if environment.state not in ("closed", "destroying"):
-        state = "closing" if step.state.running is None else "destroying"
+        busy = step.state.running is not None or has_foreground_task(step.state)
+        state = "destroying" if busy else "closing"
         step.emit(EnvironmentSet(environment=replace(environment, state=state)))
 
 
 def worker_ends(step: Step) -> None:
     """The worker is dead, what it told last is applied next: no item may be started by that."""
+    environment = step.state.environment
+    if environment.state == "open" and environment.unreachable is None:
+        step.emit(EnvironmentSet(environment=replace(environment, unreachable="its process has ended")))
     execution = step.state.execution
     if execution.state != "idle" and not execution.stop_pending:
         step.emit(ExecutionSet(execution=replace(execution, stop_pending=True)))
@@ -102,6 +114,7 @@ def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
     if step.state.engine is not None:
         step.emit(EngineSet(engine=None))
     step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure, unreachable=None)))
+    drop_all(step)
     if step.state.running is None:
         go_idle(step)
     else:
@@ -116,4 +129,5 @@ def _end_interrupted(step: Step, reason: str, spool_lost: bool) -> None:
     if spool_lost:
         end_running(step, ending="lost", exit_status="unknown", msg=_LOST_STATUS, again=False, **known)
     else:
-        end_running(step, ending="interrupted", exit_status="failed", msg=reason, **known)
+        wished = reason == _DESTROYED
+        end_running(step, ending="interrupted", exit_status="failed", msg=reason, destroyed=wished, **known)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from ..changes import EngineSet, ExecutionSet, HistoryAppended, QueueInserted, QueueRemoved, RunningSet, RunsSet
+from ..changes import AutostartSet, EngineSet, ExecutionSet, HistoryAppended, QueueInserted, QueueRemoved, RunningSet, RunsSet
 from ..decision import Step
 from ..effects import ContinueEngine, PauseEngine, StartItem
 from ..errors import RequestError, StateError
@@ -37,18 +37,7 @@ def require_ready(state: State) -> None:
     """Raise unless an item could be started now."""
     if not state.is_open:
         raise StateError("RE Worker environment does not exist.", code="no_environment", hint=_ENVIRONMENT_MISSING)
-    if state.environment.outdated:
-        raise StateError(
-            "RE Worker environment was opened by an earlier version of the server, or with another store.",
-            code="worker_outdated",
-            hint="Close the environment and open it again; the queue stays as it is.",
-        )
-    if state.environment.unreachable is not None:
-        raise StateError(
-            f"RE Worker does not answer: {state.environment.unreachable}",
-            code="worker_unreachable",
-            hint="Wait until it answers, or end it with environment_destroy; its plan is lost by that.",
-        )
+    require_worker(state)
     if state.engine is None:
         raise StateError(
             "Run Engine is not found in the RE Worker environment.",
@@ -62,6 +51,22 @@ def require_ready(state: State) -> None:
             "IPython kernel (RE Worker) is busy.",
             code="busy",
             hint=f"The Run Engine is in state '{state.engine}' by a plan that was started outside the queue: end that first.",
+        )
+
+
+def require_worker(state: State) -> None:
+    """Raise unless the worker of the open environment takes what it is given."""
+    if state.environment.outdated:
+        raise StateError(
+            "RE Worker environment was opened by an earlier version of the server, or with another store.",
+            code="worker_outdated",
+            hint="Close the environment and open it again; the queue stays as it is.",
+        )
+    if state.environment.unreachable is not None:
+        raise StateError(
+            f"RE Worker does not answer: {state.environment.unreachable}",
+            code="worker_unreachable",
+            hint="Wait until it answers, or end it with environment_destroy; its plan is lost by that.",
         )
 
 
@@ -110,8 +115,8 @@ def pause_failed(step: Step) -> None:
         step.emit(ExecutionSet(execution=replace(step.state.execution, pause_pending=False)))
 
 
-def continue_plan(step: Step, command: Command) -> None:
-    """Resume, stop, abort or halt the paused plan."""
+def continue_plan(step: Step, command: Command, *, keep_first: bool = False) -> None:
+    """Resume, stop, abort or halt the paused plan; `keep_first`: a stopped one comes back to the front of the queue too."""
     state = step.state
     if manager_state(state) != "paused":
         raise StateError(
@@ -119,7 +124,7 @@ def continue_plan(step: Step, command: Command) -> None:
             code="not_paused",
             hint="Pause the plan first (method re_pause) and wait for the state 'paused'.",
         )
-    step.emit(ExecutionSet(execution=replace(state.execution, state="running", command=command)))
+    step.emit(ExecutionSet(execution=replace(state.execution, state="running", command=command, keep_first=keep_first)))
     step.act(ContinueEngine(command=command))
 
 
@@ -127,7 +132,7 @@ def continue_failed(step: Step) -> None:
     """The worker did not take the command: the plan is still paused."""
     execution = step.state.execution
     if execution.state == "running" and execution.command is not None:
-        step.emit(ExecutionSet(execution=replace(execution, state="paused", command=None)))
+        step.emit(ExecutionSet(execution=replace(execution, state="paused", command=None, keep_first=False)))
 
 
 def take_next(step: Step) -> None:
@@ -136,6 +141,8 @@ def take_next(step: Step) -> None:
     execution = state.execution
     wished = execution.stop_pending or execution.pause_pending or execution.alone
     if wished or not state.is_open or state.environment.outdated or not len(state.queue):
+        if execution.stop_pending:
+            autostart_off(step)
         go_idle(step)
         return
     item = state.queue.at(0)
@@ -145,7 +152,27 @@ def take_next(step: Step) -> None:
         return
     if state.mode.loop:
         _put_copy_at_back(step, item)
+    autostart_off(step)
     go_idle(step)
+
+
+def execute(step: Step, item: Item) -> None:
+    """Start one item at once, past the queue, which does not go on after it."""
+    try:
+        require_ready(step.state)
+    except StateError as err:
+        err.data["item"] = item
+        raise
+    if item.is_plan:
+        begin(step, item, alone=True)
+    else:
+        autostart_off(step)
+
+
+def autostart_off(step: Step) -> None:
+    """The queue was stopped by somebody or something: it must not start by itself."""
+    if step.state.autostart:
+        step.emit(AutostartSet(enabled=False))
 
 
 def begin(step: Step, item: Item, *, alone: bool = False) -> None:
@@ -209,6 +236,7 @@ def end_running(
     msg: str = "",
     traceback: str = "",
     again: bool = True,
+    destroyed: bool = False,
 ) -> None:
     """Write down how the running item ended and decide what becomes of it and of the queue.
 
@@ -223,6 +251,8 @@ def end_running(
         Of the runs that it opened, in order.
     again
         False: the item must not come back to the queue in any way.
+    destroyed
+        True: it ended because the environment was destroyed on a wish.
     """
     item = step.state.running
     assert item is not None
@@ -243,21 +273,31 @@ def end_running(
     if step.state.runs:
         step.emit(RunsSet())
     _after_end(step, plain, result, again)
+    if not destroyed and not _goes_on(step, ending):
+        autostart_off(step)
+
+
+def _goes_on(step: Step, ending: str) -> bool:
+    """Whether an ending leaves autostart on."""
+    return ending == "completed" or (ending == "failed" and step.state.mode.ignore_failures)
 
 
 def _after_end(step: Step, item: Item, result: dict[str, Any], again: bool) -> None:
     mode, ending = step.state.mode, result["ending"]
     forgiven = ending == "failed" and mode.ignore_failures
-    alone = step.state.execution.alone
-    if again and not alone:
-        if ending in _SUCCESS or forgiven:
+    execution = step.state.execution
+    keep_first = execution.keep_first and ending == "stopped"
+    if again and not execution.alone:
+        if (ending in _SUCCESS and not keep_first) or forgiven:
             if mode.loop:
                 _put_copy_at_back(step, item)
         else:
             front = step.state.queue.at(0).item_uid if len(step.state.queue) else None
             back = item.replaced(item_uid=step.new_uid(), result=result)
             step.emit(QueueInserted(items=(back,), before=front))
-    outside = step.state.execution.state == "paused"  # nobody told it here to go on: a console did, the queue stops
+    outside = execution.state == "paused"  # nobody told it here to go on: a console did, the queue stops
+    if outside:
+        autostart_off(step)
     if again and not outside and (ending == "completed" or forgiven):
         take_next(step)
     else:

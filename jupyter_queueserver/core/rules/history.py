@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..changes import HistoryTrimmed
 from ..decision import Step
-from ..errors import RequestError
+from ..errors import NotInHistory, RequestError
+from ..items import Item
+from ..sequence import ItemSequence
 from .positions import is_index
+
+
+def page(history: ItemSequence, limit: Any, before_uid: Any) -> Sequence[Item]:
+    """Return the newest entries, at most `limit`, all older than the one named by `before_uid`; None: no bound."""
+    if limit is not None and (not is_index(limit) or limit < 0):
+        raise _wrong_type("limit", "an integer that is not negative", limit)
+    if before_uid is not None and not isinstance(before_uid, str):
+        raise _wrong_type("before_uid", "a string", before_uid)
+    if before_uid is not None and before_uid not in history:
+        raise NotInHistory(f"The history has no entry with the UID '{before_uid}'", path="before_uid")
+    stop = len(history) if before_uid is None else history.index(before_uid)
+    return history.between(0 if limit is None else max(0, stop - limit), stop)
 
 
 def clear(step: Step, size: Any, item_uid: Any) -> None:

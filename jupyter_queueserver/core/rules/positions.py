@@ -5,6 +5,7 @@ Everything is turned into "before that uid" (None: at the back), in which change
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..errors import NotInQueue, RequestError
@@ -14,8 +15,9 @@ from ..state import State
 Verb = Literal["get", "remove", "move"]
 
 
-def insertion_point(state: State, pos: Any, before_uid: Any, after_uid: Any) -> str | None:
+def insertion_point(state: State, pos: Any, before_uid: Any, after_uid: Any, negative_pos: Any = "index") -> str | None:
     """Return the uid before which a new item goes; None: at the back."""
+    _check_negative_pos(negative_pos)
     if sum(value is not None for value in (pos, before_uid, after_uid)) > 1:
         raise RequestError(
             f"Ambiguous parameters: only one of 'pos', 'before_uid' and 'after_uid' may be given: "
@@ -26,7 +28,17 @@ def insertion_point(state: State, pos: Any, before_uid: Any, after_uid: Any) -> 
         )
     if before_uid is not None or after_uid is not None:
         return _beside(state, before_uid, after_uid)
-    return _insertion_index(state, pos)
+    return _insertion_index(state, pos, -1 if negative_pos == "index" else 0)
+
+
+def _check_negative_pos(value: Any) -> None:
+    if value not in ("index", "insert"):
+        raise RequestError(
+            f"Parameter 'negative_pos' has incorrect value: {value!r}",
+            code="bad_option",
+            hint="Use 'index' (-1: the item becomes the last one) or 'insert' (-1: it is put before the last one).",
+            path="negative_pos",
+        )
 
 
 def _beside(state: State, before_uid: Any, after_uid: Any) -> str | None:
@@ -45,7 +57,8 @@ def _beside(state: State, before_uid: Any, after_uid: Any) -> str | None:
     return queue.after(queued(state, after_uid, "after_uid").item_uid)
 
 
-def _insertion_index(state: State, pos: Any) -> str | None:
+def _insertion_index(state: State, pos: Any, shift: int) -> str | None:
+    """`shift` -1: a negative index is the one that the new item gets; 0: the one before which it is put."""
     queue = state.queue
     count = len(queue)
     if pos is None or pos == "back":
@@ -54,10 +67,10 @@ def _insertion_index(state: State, pos: Any) -> str | None:
         pos = 0
     if not is_index(pos):
         raise _bad_position(pos, "value")
-    if count == 0 or pos >= count or pos == -1:
-        return None
     if pos < 0:
-        pos = max(0, count + pos + 1)
+        pos = max(0, count + pos - shift)
+    if pos >= count:
+        return None
     return queue.at(pos).item_uid
 
 
@@ -187,3 +200,58 @@ def move_source(state: State, pos: Any, uid: Any) -> Item:
         return locate(state, pos, uid, "move")
     except NotInQueue as err:
         raise NotInQueue(f"Source plan ({named!r}) was not found: {err.msg}", path=err.path) from err
+
+
+def batch_target(state: State, uids: Sequence[str], pos_dest: Any, before_uid: Any, after_uid: Any) -> str | None:
+    """Return the uid before which a block of queued items goes, one that is not part of it; None: at the back."""
+    given = [value is not None for value in (pos_dest, before_uid, after_uid)]
+    if not any(given):
+        raise RequestError(
+            "Destination for the batch is not specified: use parameters 'pos_dest', 'before_uid' or 'after_uid'",
+            code="no_destination",
+            hint="Give one of 'pos_dest', 'before_uid' and 'after_uid'.",
+            path="pos_dest",
+        )
+    if sum(given) > 1:
+        raise RequestError(
+            "Destination for the batch is ambiguous: more than one mutually exclusive parameter is given: "
+            f"pos_dest={pos_dest!r}, before_uid={before_uid!r}, after_uid={after_uid!r}",
+            code="ambiguous_position",
+            hint="Give one of the three parameters.",
+            path="pos_dest",
+        )
+    if pos_dest is not None:
+        return _block_at_index(state, uids, pos_dest)
+    name, uid = ("before_uid", before_uid) if before_uid is not None else ("after_uid", after_uid)
+    if uid in uids:
+        raise RequestError(
+            f"Parameter '{name}': item with UID '{uid}' is in the batch",
+            code="ambiguous_position",
+            hint="Name an item that is not moved.",
+            path=name,
+        )
+    reference = queued(state, uid, name, f"Parameter '{name}': item with UID '{{uid}}' is not in the queue.")
+    if before_uid is not None:
+        return reference.item_uid
+    return _first_outside(state, uids, state.queue.after(reference.item_uid))
+
+
+def _block_at_index(state: State, uids: Sequence[str], pos_dest: Any) -> str | None:
+    """The block takes that place among all the items."""
+    if pos_dest == "front":
+        return _first_outside(state, uids, state.queue.at(0).item_uid if len(state.queue) else None)
+    if pos_dest == "back":
+        return None
+    if not uids:
+        return None
+    first = queued(state, uids[0], "uids")
+    before = _move_to_index(state, first, pos_dest)
+    return _first_outside(state, uids, before)
+
+
+def _first_outside(state: State, uids: Sequence[str], uid: str | None) -> str | None:
+    """That item, or the first one behind it that is not in the block."""
+    block = set(uids)
+    while uid is not None and uid in block:
+        uid = state.queue.after(uid)
+    return uid

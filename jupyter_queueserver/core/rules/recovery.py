@@ -13,6 +13,7 @@ from ..decision import Step
 from ..effects import CloseEnvironment, ContinueEngine, DestroyEnvironment, PauseEngine, StartItem
 from ..state import Environment
 from .execution import go_idle
+from .tasks import repeat_starts
 
 
 def worker_adopted(step: Step, *, outdated: bool = False) -> None:
@@ -42,6 +43,8 @@ def worker_adopted(step: Step, *, outdated: bool = False) -> None:
         _repeat_for_running(step)
     elif state.execution.state != "idle":
         go_idle(step)
+    if environment.state == "open":
+        repeat_starts(step)
 
 
 def worker_unreachable(step: Step, environment_id: str, reason: str) -> None:

@@ -24,13 +24,16 @@ from ..reports import (
     ItemEnded,
     ItemPaused,
     ItemTaken,
+    ListsUpdated,
     RunClosed,
     RunOpened,
+    TaskEnded,
     WorkerLost,
 )
 from ..state import Failure, Run
 from .environment import worker_gone
 from .execution import end_running, engine_changed, go_idle, paused, taken
+from .tasks import ended
 
 #: Reports that can be read again from the worker's spool after a crash: what they change need not be committed at once.
 REPLAYABLE = (EngineState, ItemTaken, ItemPaused, RunOpened, RunClosed)
@@ -85,9 +88,13 @@ def _(report: EnvironmentReady, step: Step) -> None:
             )
         )
     engine_changed(step, report.engine)
-    if report.devices != state.catalogue.devices:
+    _set_lists(step, report)
+
+
+def _set_lists(step: Step, report: EnvironmentReady | ListsUpdated) -> None:
+    if report.devices != step.state.catalogue.devices:
         step.emit(DevicesSet(devices=report.devices))
-    if report.plans != state.catalogue.plans:
+    if report.plans != step.state.catalogue.plans:
         step.emit(PlansSet(plans=report.plans))
 
 
@@ -156,6 +163,21 @@ def _(report: ItemEnded, step: Step) -> None:
         msg=report.msg,
         traceback=report.traceback,
     )
+
+
+@apply_report.register
+def _(report: TaskEnded, step: Step) -> None:
+    ended(step, report)
+
+
+@apply_report.register
+def _(report: ListsUpdated, step: Step) -> None:
+    environment = step.state.environment
+    if environment.state == "closed":
+        return
+    if environment.problems != report.problems:
+        step.emit(EnvironmentSet(environment=replace(environment, problems=report.problems)))
+    _set_lists(step, report)
 
 
 @apply_report.register

@@ -19,8 +19,8 @@ _TYPES = ("plan", "instruction")
 _INSTRUCTIONS = ("queue_stop",)
 
 
-def item_shape(item: Any) -> Mapping[str, Any]:
-    """Check that it is an item at all; returns it."""
+def item_shape(item: Any, types: tuple[str, ...] = _TYPES) -> Mapping[str, Any]:
+    """Check that it is an item at all, of one of these types; returns it."""
     if item is None:
         raise _format("request contains no item info", "item", "Send the item in the parameter 'item'.")
     if not isinstance(item, dict):
@@ -30,14 +30,18 @@ def item_shape(item: Any) -> Mapping[str, Any]:
             "An item is an object with 'item_type', 'name', 'args', 'kwargs'.",
         )
     if "item_type" not in item:
-        raise _format("'item_type' key is not found", "item.item_type", "Set it to 'plan' or 'instruction'.")
-    if item["item_type"] not in _TYPES:
+        raise _format("'item_type' key is not found", "item.item_type", _set_to(types))
+    if item["item_type"] not in types:
         raise _format(
-            f"unsupported 'item_type' value: '{item['item_type']}', supported item types {_TYPES}",
+            f"unsupported 'item_type' value: '{item['item_type']}', supported item types {types}",
             "item.item_type",
-            "Set it to 'plan' or 'instruction'.",
+            _set_to(types),
         )
     return item
+
+
+def _set_to(types: tuple[str, ...]) -> str:
+    return f"Set it to {' or '.join(map(repr, types))}."
 
 
 def submitter(user: Any, user_group: Any) -> None:
@@ -76,6 +80,27 @@ def prepared(catalogue: Catalogue, item: Any, user: Any, user_group: Any, uid: s
     else:
         _check_plan(catalogue, fields)
     return _stored(fields)
+
+
+def updated(catalogue: Catalogue, item: Any, user: Any, user_group: Any, new_uid: str | None) -> Item:
+    """Check an item that shall take the place of the queued one that its ``item_uid`` names.
+
+    Parameters
+    ----------
+    new_uid
+        Uid that the item gets; None: it keeps the one that it has.
+    """
+    shape = item_shape(item)
+    submitter(user, user_group)
+    uid = shape.get("item_uid") if new_uid is None else new_uid
+    if not isinstance(uid, str):
+        raise RequestError(
+            "Item description contains no UID and UID generation is skipped",
+            code="item_format",
+            hint="Set 'item_uid' to the uid of the queued item.",
+            path="item.item_uid",
+        )
+    return prepared(catalogue, item, user, user_group, uid)
 
 
 def _stored(fields: dict[str, Any]) -> Item:

@@ -1,0 +1,34 @@
+"""What the people who run the server have settled, as far as rules need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+PermissionsReload = Literal["NEVER", "ON_REQUEST", "ON_STARTUP"]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that rules look at.
+
+    Attributes
+    ----------
+    emergency_lock_key
+        Key that opens every lock; None: there is none.
+    permissions_reload
+        Whether the permissions may be read from their file again.
+    kernel
+        Whether the worker's kernel is shown to clients, or the worker answers as a plain one.
+    permitted_metadata_keys
+        Paths of the RunEngine's metadata that clients may see.
+    time_text
+        Turns seconds since the epoch into local time as people read it.
+    """
+
+    emergency_lock_key: str | None = None
+    permissions_reload: PermissionsReload = "ON_STARTUP"
+    kernel: Literal["shown", "hidden"] = "shown"
+    permitted_metadata_keys: tuple[str, ...] = ("/",)
+    time_text: Callable[[float], str] = str

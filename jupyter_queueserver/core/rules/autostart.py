@@ -1,0 +1,40 @@
+"""Starting the queue without being told: when autostart is on and an item could start, it does.
+
+Nothing is polled: every input ends with `conclude`, so that the queue starts in the same decision in which it became possible.
+An item that the worker refuses switches autostart off: tried again and again, it would fill the history and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..changes import AutostartSet
+from ..decision import Step
+from ..effects import StopManager
+from ..errors import RequestError, StateError
+from .execution import require_ready, start_queue
+
+
+def switch(step: Step, enable: Any) -> None:
+    """Switch autostart on or off."""
+    if not isinstance(enable, bool):
+        raise RequestError(
+            f"The 'enable' parameter must be a boolean: enable = {enable!r}",
+            code="wrong_type",
+            hint="Send true or false.",
+            path="enable",
+        )
+    if enable != step.state.autostart:
+        step.emit(AutostartSet(enabled=enable))
+
+
+def conclude(step: Step) -> None:
+    """End an input: the queue starts if autostart is on and an item can be started."""
+    state = step.state
+    if not state.autostart or not len(state.queue) or any(isinstance(effect, StopManager) for effect in step.effects):
+        return
+    try:
+        require_ready(state)
+    except StateError:
+        return
+    start_queue(step)

@@ -1,0 +1,72 @@
+"""The routes of the first version of the interface, made from its one table; and all routes once more without prefix, if wished.
+
+A request is turned into one of today's routes, with its authentication, its checks and its refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..api.first_version import COMMANDS, Command, modern_params
+from ..core import codec
+from ..core.errors import QueueServerError
+from .bodies import Submitter
+from .paths import PREFIX, Route
+from .refusals import bad_key
+from .rest import MethodHandler, UnknownRouteHandler
+from .stream import EventStreamHandler
+
+#: Not without prefix: there, Jupyter's own routes go on, and it has events of its own.
+_NOT_AT_ROOT = (UnknownRouteHandler, EventStreamHandler)
+
+
+class FirstVersionHandler(MethodHandler):
+    """One command of the first version."""
+
+    def initialize(self, command: Command, **given: Any) -> None:  # type: ignore[override]
+        """Take the command, and what every handler of a method takes."""
+        super().initialize(method=command.modern, fixed=None, **given)
+        self._command = command
+        self._verb = command.verb
+
+    def _make_request(self, body: bytes, submitter: Submitter) -> bytes:
+        return super()._make_request(modern_body(self._command, body), submitter)
+
+
+def modern_body(command: Command, body: bytes) -> bytes:
+    """Return the body for today's route; raises `Refusal` (400) for keys that are unknown, missing or wrong.
+
+    What is no JSON object is returned as it is: it is refused there, in the words of all routes.
+    """
+    try:
+        given = codec.from_json(body) if body.strip() else {}
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(given, dict):
+        return body
+    try:
+        return codec.python_json(modern_params(command, given))
+    except QueueServerError as err:
+        raise bad_key(err.msg, err.path, code=err.code, hint=err.hint) from err
+
+
+def first_version_routes(given: dict[str, Any]) -> list[Route]:
+    """Return the routes below the prefix; the one without a path is not among them.
+
+    Parameters
+    ----------
+    given
+        What every handler of a method takes.
+    """
+    return [
+        (f"{PREFIX}{path}", FirstVersionHandler, {"command": command, **given})
+        for command in COMMANDS.values()
+        for path in command.paths
+        if path
+    ]
+
+
+def at_root(routes: Sequence[Route]) -> list[Route]:
+    """Return the routes once more, without the prefix."""
+    return [(path.removeprefix(PREFIX) or "/", handler, given) for path, handler, given in routes if handler not in _NOT_AT_ROOT]

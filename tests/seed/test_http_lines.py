@@ -1,0 +1,126 @@
+"""Each HTTP line of the first version's description does what it did then, at a server started with ``--legacy-root``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+from conftest import Web
+from seed_lines import REQUESTS, Row
+from seed_manager import SeedManager
+
+from jupyter_queueserver.api.first_version import COMMANDS
+
+ORIGIN = "http://localhost:60610"
+
+
+def request_of(line: str) -> tuple[str, str, str | None]:
+    """Verb, path and body, as the program of that line sends them."""
+    words = shlex.split(line)
+    piped = words[1] if words[0] == "echo" else None
+    verb, place, *fields = words[words.index("http") + 1 :]
+    values: dict[str, Any] = {}
+    for field in fields:
+        name, mark, text = field.partition(":=")
+        if mark:
+            values[name] = json.loads(text)
+        else:
+            name, _, values[field.partition("=")[0]] = field.partition("=")
+    return verb, place.removeprefix(ORIGIN), json.dumps(values) if fields else piped
+
+
+@pytest.mark.parametrize("prefix", ["", "/queueserver"], ids=["root", "below"])
+@pytest.mark.parametrize(("row", "line"), REQUESTS, ids=[line for _, line in REQUESTS])
+def test_a_line(row: Row, line: str, prefix: str, manager: SeedManager, web: Web) -> None:
+    verb, path, body = request_of(line)
+    manager.prepare(row.given)
+    before = manager.facts()
+    status, answer = web.ask(verb, f"{prefix}{path}" or "/", body, **({"Content-Type": "application/json"} if body else {}))
+    # The server itself asks for the status now and then.
+    [request] = [asked for asked in manager.requests if asked["method"] != "status" or row.method == "status"][:2]
+    shown = {name: value for name, value in request["params"].items() if name not in ("user", "user_group")}
+    assert (request["method"], shown) == (row.method, row.params)
+    assert manager.facts() == before | row.facts
+    if row.reply is None:
+        assert status == 408
+        assert answer["error"]["code"] == "no_answer"
+        return
+    assert status == 200
+    answer |= answer.get("item", {})
+    assert answer | row.reply == answer
+
+
+def test_each_declared_route_is_there(web: Web) -> None:
+    """With the wrong verb, so that nothing is done."""
+    for command in COMMANDS.values():
+        for path in command.paths:
+            wrong = "POST" if command.verb == "GET" else "GET"
+            assert web.ask(wrong, path or "/")[0] == 405, path
+            assert web.ask(wrong, f"{path}/")[0] == 405, path
+
+
+WRONG: list[tuple[str, str | None, int, str]] = [
+    ("/queue/plan/add", "{}", 400, "missing_key"),
+    ("/queue/plan/add", None, 400, "missing_key"),
+    ("/queue/plan/add", '{"plan": 3}', 400, "wrong_type"),
+    ("/queue/plan/add", '{"plan": {"name": "count"}, "surplus": 1}', 400, "unsupported_parameters"),
+    ("/queue/plan/add", '{"item": {"name": "count"}}', 400, "unsupported_parameters"),
+    ("/queue/plan/add", '{"plan": ', 422, "malformed_body"),
+    ("/queue/plan/add", "[]", 422, "malformed_body"),
+    ("/re/pause", '{"when": "now"}', 400, "unsupported_parameters"),
+    ("/queue/plan/put", "{}", 404, "not_found"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "code"), WRONG)
+def test_a_wrong_request_is_refused_with_detail(
+    path: str, body: str | None, status: int, code: str, manager: SeedManager, web: Web
+) -> None:
+    manager.prepare("open")
+    found, answer = web.ask("POST", f"/queueserver{path}", body)
+    assert (found, answer["error"]["code"]) == (status, code)
+    assert answer["detail"]
+    assert manager.requests == []
+
+
+def test_a_refusal_of_the_manager_is_success_false(manager: SeedManager, web: Web) -> None:
+    manager.prepare("open")
+    status, answer = web.ask("POST", "/queue/plan/remove", '{"pos": 5}')
+    assert (status, answer["success"]) == (200, False)
+
+
+def test_who_adds_a_plan_is_who_is_logged_in(manager: SeedManager, web: Web) -> None:
+    manager.prepare("open")
+    status, answer = web.ask("POST", "/queue/plan/add", '{"plan": {"name": "count", "args": [1]}, "user": "somebody"}')
+    assert status == 200
+    assert answer["item"]["user"] != "somebody"
+    assert answer["item"]["user_group"] == "primary"
+
+
+def test_a_token_is_needed(manager: SeedManager, web: Web) -> None:
+    manager.prepare("open")
+    for path in ("/", "/queue/start", "/queueserver/queue/start", "/api/status", "/docs"):
+        verb = "POST" if path.endswith("start") else "GET"
+        status, answer = web.ask(verb, path, Authorization="token wrong")
+        assert status in (401, 403), path
+        assert answer["detail"]
+    assert manager.requests == []
+
+
+def test_todays_interface_is_there_without_prefix(manager: SeedManager, web: Web) -> None:
+    """So that a client that is given the first version's address as server works."""
+    manager.prepare("open")
+    assert web.ask("GET", "/api/status")[1]["items_in_queue"] == 5
+    assert web.ask("POST", "/api/queue/item/remove", '{"pos": "front"}')[1]["success"]
+    # With today's meaning: -1 is behind the last one.
+    added = '{"item": {"item_type": "plan", "name": "count", "args": [1]}, "pos": -1}'
+    assert web.ask("POST", "/api/queue/item/add", added)[1]["success"]
+    assert manager.facts()["queue"] == [1, 2, 3, 4, "count"]
+
+
+def test_jupyter_itself_goes_on(web: Web) -> None:
+    status, answer = web.ask("GET", "/api/kernelspecs")
+    assert status == 200
+    assert answer["kernelspecs"]
