@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .core.codec import from_json, python_json
 from .core.errors import WorkerRefused
 from .core.items import Item
+from .core.metadata_keys import permitted_metadata
 from .core.reports import (
     EngineState,
     EnvironmentClosed,
@@ -26,7 +28,9 @@ from .core.reports import (
     Report,
     RunClosed,
     RunOpened,
+    TaskEnded,
 )
+from .core.tasks import Task
 from .instance import Identity
 from .link.errors import WorkerUnreachable
 from .link.messages import PROTOCOL, Allowed, Command, Facts, ItemFate, Phase, StartReply
@@ -54,6 +58,25 @@ class FakePlan:
     runs: int = 1
     error: str | None = None
     refusal: str | None = None
+
+
+@dataclass
+class FakeTask:
+    """What happens when a task is done.
+
+    Parameters
+    ----------
+    seconds
+        How long it takes; 0: it ends in the next turn of the event loop; None: until `FakeWorker.finish_task` is called.
+    value
+        What it returns.
+    error
+        Text of the exception that ends it; None: it succeeds.
+    """
+
+    seconds: float | None = 0.0
+    value: Any = None
+    error: str | None = None
 
 
 class FakeConsole:
@@ -91,6 +114,8 @@ class FakeWorker:
         Existing ones in the wire form, as the report `EnvironmentReady` carries them.
     script
         What each plan does, by name; others are a `FakePlan()`.
+    tasks
+        What each task does, by name of the function, or ``script`` or ``update``; others are a `FakeTask()`.
     failure
         Sentence with which the startup code fails; None: it loads.
     load_by_hand
@@ -105,7 +130,9 @@ class FakeWorker:
     calls
         Every request as ``(method, argument)``, in order.
     started
-        uids of the items that were taken, in order.
+        uids of the items that were taken, and of the tasks that were begun, in order.
+    metadata_values
+        The RunEngine's metadata.
     acknowledged
         Number of the last acknowledged report.
     hold_items
@@ -123,6 +150,7 @@ class FakeWorker:
         plans: dict[str, Any] | None = None,
         devices: dict[str, Any] | None = None,
         script: dict[str, FakePlan] | None = None,
+        tasks: dict[str, FakeTask] | None = None,
         failure: str | None = None,
         load_by_hand: bool = False,
         ring: Callable[[], None] | None = None,
@@ -132,6 +160,8 @@ class FakeWorker:
         self.plans = plans or {}
         self.devices = devices or {}
         self.script = script or {}
+        self.tasks = tasks or {}
+        self.metadata_values: dict[str, Any] = {}
         self.ring = ring
         self.adopted = adopted
         self.environment_id = f"fake-{uuid.uuid4().hex[:8]}"
@@ -149,6 +179,7 @@ class FakeWorker:
         self._fates: dict[str, ItemFate] = {}
         self._accepted: tuple[Item, Allowed] | None = None
         self._running: _Running | None = None
+        self._tasks: dict[str, tuple[Task, FakeTask, float]] = {}
         self._phase: Phase = "loading"
         self._engine: str | None = None
         self._fence = 0
@@ -230,6 +261,25 @@ class FakeWorker:
             self._deferred = False
             self._pause_now()
 
+    def finish_task(self, task_uid: str, error: str | None = None) -> None:
+        """End a running task as its script says, or with that error."""
+        if task_uid not in self._tasks or self.died.done():
+            return
+        task, script, began = self._tasks.pop(task_uid)
+        error = error or script.error
+        self._fates[task_uid] = "ended"
+        self.emit(
+            TaskEnded(
+                time=self._clock(),
+                task_uid=task_uid,
+                success=error is None,
+                msg="" if error is None else f"Error occurred while executing '{task.kind}': {error}",
+                traceback="" if error is None else f"Traceback (most recent call last):\n{error}\n",
+                return_value=None if error or script.value is None else python_json(script.value).decode(),
+                time_start=began,
+            )
+        )
+
     # --- the surface of WorkerLink ---
 
     async def hello(self, fence: int, *, limit: float = 2.0) -> Facts:
@@ -251,8 +301,8 @@ class FakeWorker:
             return StartReply(accepted=False, fate=self._fates[item.item_uid])
         if self._phase != "open":
             raise WorkerRefused("The environment is not open.", code="not_open")
-        if self._accepted is not None or self._running is not None:
-            raise WorkerRefused("Another item is accepted or running.", code="busy")
+        if not self._is_free:
+            raise WorkerRefused("Another item or task is accepted or running.", code="busy")
         self._accepted = (item, allowed or Allowed())
         self._fates[item.item_uid] = "accepted"
         if not self.hold_items:
@@ -291,6 +341,47 @@ class FakeWorker:
         endings: dict[Command, Ending] = {"stop": "stopped", "abort": "aborted", "halt": "halted"}
         self._loop.call_soon(self._end, endings[command])
 
+    async def start_task(self, task: Task, fence: int) -> StartReply:
+        """As `WorkerLink.start_task`."""
+        await self._request("start_task", task.task_uid, fence)
+        if task.task_uid in self._fates:
+            return StartReply(accepted=False, fate=self._fates[task.task_uid])
+        if self._phase != "open":
+            raise WorkerRefused("The environment is not open.", code="not_open")
+        if not task.background and not self._is_free:
+            raise WorkerRefused("A plan or another task is accepted or running.", code="busy")
+        name = from_json(task.payload)["name"] if task.kind == "function" else task.kind
+        script = self.tasks.get(name, FakeTask())
+        self._fates[task.task_uid] = "taken"
+        self._tasks[task.task_uid] = (task, script, self._clock())
+        self.started.append(task.task_uid)
+        if script.seconds == 0:
+            self._loop.call_soon(self.finish_task, task.task_uid)
+        elif script.seconds is not None:
+            self._loop.call_later(script.seconds, self.finish_task, task.task_uid)
+        return StartReply(accepted=True, fate="accepted")
+
+    async def interrupt(self, fence: int, *, plan: bool, task: bool) -> None:
+        """As `WorkerLink.interrupt`."""
+        await self._request("interrupt", (plan, task), fence)
+        if self._foreground is not None:
+            if not task:
+                raise WorkerRefused("A task is running.", code="task_running")
+            self._loop.call_soon(self.finish_task, self._foreground, "It was interrupted.")
+        elif self._engine == "running":
+            if not plan:
+                raise WorkerRefused("A plan is running.", code="plan_running")
+            self._loop.call_soon(self._pause_now)
+
+    async def metadata(self, keys: tuple[str, ...]) -> str:
+        """As `WorkerLink.metadata`."""
+        await self._request("metadata", keys, None)
+        try:
+            return python_json(permitted_metadata(self.metadata_values, keys)).decode()
+        except TypeError as err:
+            msg = f"Failed to serialize RE metadata with JSON: {err}"
+            raise WorkerRefused(msg, code="metadata_not_json") from err
+
     async def ack(self, n: int) -> None:
         """As `WorkerLink.ack`."""
         await self._request("ack", n, None)
@@ -299,8 +390,8 @@ class FakeWorker:
     async def close(self, fence: int) -> None:
         """As `WorkerLink.close`."""
         await self._request("close", None, fence)
-        if self._running is not None or self._accepted is not None:
-            raise WorkerRefused("A plan is running or paused.", code="busy")
+        if not self._is_free:
+            raise WorkerRefused("A plan is running or paused, or a foreground task is running.", code="busy")
         self._phase = "closing"
         self.emit(EnvironmentClosed(time=self._clock()))
         self._loop.call_soon(self.die, "The worker process ended with exit code 0.")
@@ -345,7 +436,16 @@ class FakeWorker:
             running=self._running.item.item_uid if self._running else None,
             accepted=self._accepted[0].item_uid if self._accepted else None,
             last_report=len(self.reports),
+            tasks=tuple(self._tasks),
         )
+
+    @property
+    def _foreground(self) -> str | None:
+        return next((uid for uid, (task, _, _) in self._tasks.items() if not task.background), None)
+
+    @property
+    def _is_free(self) -> bool:
+        return self._accepted is None and self._running is None and self._foreground is None
 
     def _open_runs(self, running: _Running) -> None:
         for _ in range(running.plan.runs):

@@ -9,13 +9,15 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..figures import Figure
-from . import adding, batch, http, idle, opening, pausing, plans, starting, status
+from . import adding, batch, history, http, idle, lists, opening, pausing, plans, starting, status
 
 ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "plans": plans.measure,
     "adding": adding.measure,
     "batch": batch.measure,
     "status": status.measure,
+    "lists": lists.measure,
+    "history": history.measure,
     "pausing": pausing.measure,
     "opening": opening.measure,
     "starting": starting.measure,

@@ -75,3 +75,12 @@ WANTED: Mapping[str, str] = {
 IDENTITY_KEYS = frozenset({"user", "user_group"})
 #: Methods in which the keys of the identity are not overwritten but refused.
 NO_IDENTITY_KEYS = frozenset({"plans_allowed"})
+#: Keys of the mode, which `queue_mode_set` also takes directly.
+MODE_KEYS = ("loop", "ignore_failures")
+#: What the type of a key does not tell, and keys that are no parameters: JSON Schemas.
+KEY_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "lock_key": {"minLength": 1},
+    "items": {"items": {"type": "object"}},
+    "reload": {"description": "accepted from existing clients; nothing is cached"},
+    "reduced": {"type": "boolean", "default": False, "description": "whether plans come in the short form"},
+}

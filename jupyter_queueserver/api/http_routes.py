@@ -42,6 +42,8 @@ class Operation:
         Parameters of the query: name -> JSON Schema.
     statuses
         Further statuses that it may answer with.
+    is_public
+        Whether also somebody without credentials is answered.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Operation:
     needs_body: bool = False
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     statuses: tuple[int, ...] = ()
+    is_public: bool = False
 
 
 def _object(**keys: Any) -> dict[str, Any]:
@@ -212,8 +215,16 @@ _ACCOUNTS = (
         "/auth/scopes",
         "Return roles and scopes of these credentials; both empty without any.",
         reply=_object(roles=_TEXTS, scopes=_TEXTS),
+        is_public=True,
     ),
-    Operation("auth_logout", "POST", "/auth/logout", "Delete the login cookie.", reply={"type": "object", "maxProperties": 0}),
+    Operation(
+        "auth_logout",
+        "POST",
+        "/auth/logout",
+        "Delete the login cookie.",
+        reply={"type": "object", "maxProperties": 0},
+        is_public=True,
+    ),
     Operation("auth_apikey", "GET", "/auth/apikey", "Describe the key of this request.", reply=KEY_DATA),
     Operation("auth_apikey_new", "POST", "/auth/apikey", "Refused: keys are those of Jupyter.", body=_NEW_KEY, **_KEYS),
     Operation(
@@ -232,10 +243,16 @@ _ACCOUNTS = (
         body=_FORM,
         body_media="application/x-www-form-urlencoded",
         statuses=(404,),
+        is_public=True,
     ),
     Operation("auth_code", "GET", "/auth/provider/{provider}/code", "Refused: Jupyter's own login is used.", statuses=(404,)),
     Operation(
-        "auth_code_post", "POST", "/auth/provider/{provider}/code", "Refused: Jupyter's own login is used.", statuses=(404,)
+        "auth_code_post",
+        "POST",
+        "/auth/provider/{provider}/code",
+        "Refused: Jupyter's own login is used.",
+        statuses=(404,),
+        is_public=True,
     ),
     Operation("auth_login", "GET", "/auth/provider/{provider}/login", "Refused: Jupyter's own login is used.", statuses=(404,)),
     Operation(
@@ -244,6 +261,7 @@ _ACCOUNTS = (
         "/auth/session/refresh",
         "Refused: Jupyter's tokens need no refresh.",
         body=_REFRESH,
+        is_public=True,
     ),
     Operation(
         "auth_session_revoke",
@@ -251,6 +269,7 @@ _ACCOUNTS = (
         "/auth/session/revoke/{session_uid}",
         "Refused: there are no sessions.",
         statuses=(404,),
+        is_public=True,
     ),
     Operation("auth_principals", "GET", "/auth/principal", "Refused: users are kept elsewhere.", scope="admin:read:principals"),
     Operation(

@@ -1,37 +1,23 @@
-"""The OpenAPI 3.1 document of the REST interface, from the registry.
+"""The OpenAPI 3.1 document of the HTTP interface, from the registry and the declared further routes.
 
 Pure: makes a dictionary, reads nothing.
 """
 
 from __future__ import annotations
 
-import ast
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from . import http_form as form
+from .annotations import annotation_schema
+from .http_routes import OPERATIONS, Operation
+from .openapi_parts import FAILURES, components
 from .registry import Key, Method, Parameter, methods
 
-#: Taken from the authenticated identity; what a client sends is overwritten.
-_IDENTITY = ("user", "user_group")
-_TYPES: dict[str, dict[str, Any]] = {
-    "str": {"type": "string"},
-    "int": {"type": "integer"},
-    "float": {"type": "number"},
-    "bool": {"type": "boolean"},
-    "dict": {"type": "object"},
-    "list": {"type": "array"},
-    "None": {"type": "null"},
-    "Any": {},
-}
-_ERROR = {
-    "type": "object",
-    "description": "only in a refusal",
-    "required": ["code", "hint", "path"],
-    "properties": {
-        "code": {"type": "string", "description": "stable name of the reason"},
-        "hint": {"type": "string", "description": "what to do"},
-        "path": {"type": "string", "description": "which parameter is meant; empty: none"},
-    },
-}
+#: Given by the key, or chosen by the page; any of them does.
+_SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"bearer": []}, {"keyInQuery": []}, {"tokenInQuery": []}, {"cookie": []}]
+_ALWAYS = (400, 401, 403)
 
 
 def openapi(version: str, base: str = "/api") -> dict[str, Any]:
@@ -44,156 +30,138 @@ def openapi(version: str, base: str = "/api") -> dict[str, Any]:
     base
         Address below which the paths lie, e.g. ``/user/ann/queueserver/api``.
     """
+    paths = _paths()
+    tags = dict.fromkeys(tag for path in paths.values() for operation in path.values() for tag in operation["tags"])
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Jupyter Queue Server",
             "version": version,
             "description": "Queue Bluesky plans and run them. A processed request is answered with 200 also when it is"
-            " refused: look at `success`.",
+            " refused: look at `success`. Bodies are JSON objects, also with GET and DELETE.",
+            "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
         "servers": [{"url": base}],
-        "security": [{"token": []}, {"tokenInQuery": []}, {"cookie": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(_tag(method) for method in methods().values())],
-        "paths": _paths(),
-        "components": {
-            "schemas": {"Error": _ERROR, "Status": {"type": "object"}, "Detail": _detail()},
-            "responses": {name: _response(text) for name, text in _FAILURES.items()},
-            "securitySchemes": _security(),
-        },
-    }
-
-
-_FAILURES = {
-    "BadRequest": "unknown keys, wrong types, or a body that cannot be used",
-    "Forbidden": "no or insufficient permission, or a failed XSRF check",
-    "Timeout": "the manager did not answer",
-    "Invalid": "the body is missing or no JSON object",
-}
-_CODES = {"400": "BadRequest", "403": "Forbidden", "408": "Timeout", "422": "Invalid"}
-
-
-def _detail() -> dict[str, Any]:
-    return {"type": "object", "required": ["detail"], "properties": {"detail": {"description": "what is wrong"}}}
-
-
-def _response(text: str) -> dict[str, Any]:
-    return {
-        "description": text,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Detail"}}},
-    }
-
-
-def _security() -> dict[str, Any]:
-    return {
-        "token": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "Authorization",
-            "description": "`token <token>` of the Jupyter server",
-        },
-        "tokenInQuery": {"type": "apiKey", "in": "query", "name": "token"},
-        "cookie": {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": "_xsrf",
-            "description": "the browser's login cookie; with verbs other than GET the value of `_xsrf` is repeated in the"
-            " header `X-XSRFToken`",
-        },
+        "security": _SECURITY,
+        "tags": [{"name": name} for name in tags],
+        "paths": paths,
+        "components": components(),
     }
 
 
 def _paths() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for method in methods().values():
-        paths.setdefault(method.path, {})[method.verb.lower()] = _operation(method)
+        if method.name not in form.NOT_SERVED:
+            paths.setdefault(method.path, {})[method.verb.lower()] = _method(method)
+    for path, (name, fixed) in form.FURTHER_ROUTES.items():
+        operation = _method(methods()[name]) | {"operationId": f"{name}_{path.rpartition('/')[2] or 'root'}"}
+        if fixed is not None:
+            operation.pop("requestBody", None)
+        paths.setdefault(path or "/", {})["get"] = operation
+    for operation in OPERATIONS.values():
+        paths.setdefault(operation.path, {})[operation.verb.lower()] = _further(operation)
     return paths
 
 
-def _tag(method: Method) -> str:
-    return method.scope.split(":")[1]
+def _responses(statuses: Mapping[int, bool] | tuple[int, ...]) -> dict[str, Any]:
+    return {str(status): {"$ref": f"#/components/responses/{FAILURES[status].name}"} for status in sorted(statuses)}
 
 
-def _operation(method: Method) -> dict[str, Any]:
+def _content(media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"content": {media: {"schema": schema}}}
+
+
+def _tag(scope: str) -> str:
+    return "accounts" if not scope or scope.startswith(("user:", "admin:")) else scope.split(":")[1]
+
+
+def _method(method: Method) -> dict[str, Any]:
+    has_body = method.name not in form.IGNORE_BODY
+    statuses = (*_ALWAYS, 408, 413, *((422,) if has_body else ()))
     operation: dict[str, Any] = {
         "operationId": method.name,
         "summary": method.summary,
-        "tags": [_tag(method)],
+        "tags": [_tag(method.scope)],
         "x-access": method.access,
         "x-scope": method.scope,
         "responses": {
-            "200": {
-                "description": "the reply",
-                "content": {"application/json": {"schema": reply_schema(method)}},
-            },
-            **{code: {"$ref": f"#/components/responses/{name}"} for code, name in _CODES.items()},
+            "200": {"description": "the reply", **_content("application/json", reply_schema(method))},
+            **_responses(statuses),
         },
     }
-    body = body_schema(method)
-    if body["properties"] or not method.lenient:
+    if has_body:
         operation["requestBody"] = {
-            "required": bool(body["required"]),
-            "content": {"application/json": {"schema": body}},
+            "required": method.name in form.NEED_BODY,
+            **_content("application/json", body_schema(method)),
         }
     return operation
 
 
+def _further(operation: Operation) -> dict[str, Any]:
+    statuses = {*_ALWAYS, *operation.statuses}
+    if operation.body is not None and operation.reply is not None:
+        statuses |= {413, 422}
+    if operation.name == "queue_upload_spreadsheet":
+        statuses.add(408)
+    found: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [_tag(operation.scope)],
+        "x-access": operation.access,
+        "x-scope": operation.scope,
+        "responses": {**_success(operation), **_responses(tuple(statuses))},
+    }
+    if parameters := _parameters(operation):
+        found["parameters"] = parameters
+    if operation.body is not None:
+        found["requestBody"] = {"required": operation.needs_body, **_content(operation.body_media, operation.body)}
+    if operation.is_public:
+        found["security"] = [{}, *_SECURITY]
+    return found
+
+
+def _success(operation: Operation) -> dict[str, Any]:
+    if not operation.media:
+        return {"101": {"description": "the websocket is open"}}
+    if operation.reply is None:
+        return {}
+    return {"200": {"description": "the reply", **_content(operation.media, operation.reply)}}
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}}
+        for name in re.findall(r"\{(\w+)\}", operation.path)
+    ]
+    return in_path + [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in operation.query.items()]
+
+
 def body_schema(method: Method) -> dict[str, Any]:
-    """Return the JSON Schema of a request's body: the parameters of the method."""
-    shown = [each for each in method.parameters if each.name not in _IDENTITY]
-    return {
+    """Return the JSON Schema of a request's body: the parameters of the method, and what only the HTTP interface knows."""
+    shown = [each for each in method.parameters if each.name not in form.IDENTITY_KEYS]
+    properties = {each.name: _parameter(each) for each in shown}
+    properties |= {name: dict(form.KEY_SCHEMAS[name]) for name in sorted(form.GATEWAY_KEYS.get(method.name, ()))}
+    schema = {
         "type": "object",
         "required": [each.name for each in shown if each.required],
-        "properties": {each.name: _parameter(each) for each in shown},
+        "properties": properties,
         "additionalProperties": False,
     }
+    if method.name != "queue_mode_set":
+        return schema
+    direct = {name: {"type": "boolean"} for name in form.MODE_KEYS} | {"lock_key": properties["lock_key"]}
+    return {"anyOf": [schema, {"type": "object", "properties": direct, "additionalProperties": False}]}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     schema = annotation_schema(parameter.annotation)
+    schema |= form.KEY_SCHEMAS.get(parameter.name, {})
     if parameter.doc:
         schema["description"] = parameter.doc
     if not parameter.required and parameter.default is not None:
         schema["default"] = parameter.default
     return schema
-
-
-def annotation_schema(annotation: str) -> dict[str, Any]:
-    """Return the JSON Schema of an annotation such as ``int | str | None``; an unknown one allows everything."""
-    return _node_schema(ast.parse(annotation, mode="eval").body)
-
-
-def _node_schema(node: ast.expr) -> dict[str, Any]:
-    match node:
-        case ast.Constant(value=None):
-            return {"type": "null"}
-        case ast.Name(id=name):
-            return dict(_TYPES.get(name, {}))
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _either(_node_schema(left), _node_schema(right))
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=elements)):
-            return {"enum": [ast.literal_eval(element) for element in elements]}
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=element):
-            return {"const": ast.literal_eval(element)}
-        case ast.Subscript(value=ast.Name(id="list"), slice=element):
-            return {"type": "array", "items": _node_schema(element)}
-        case ast.Subscript(value=ast.Name(id=name)):
-            return dict(_TYPES.get(name, {}))
-        case _:
-            return {}
-
-
-def _either(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    if left.keys() == right.keys() == {"type"}:
-        kinds = [kind for side in (left, right) for kind in _as_list(side["type"])]
-        return {"type": list(dict.fromkeys(kinds))}
-    if not left or not right:
-        return {}
-    return {"anyOf": [*left.get("anyOf", [left]), right]}
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def reply_schema(method: Method) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from ..api import Method
 _INTEGER = re.compile(r"[+-]?\d+")
 _ENDS = ("front", "back")
 _INSTRUCTIONS = {"queue-stop": "queue_stop"}
-_MODE_VALUES = {"True": True, "False": False}
 
 
 class CommandError(Exception):
@@ -188,8 +187,8 @@ def _move(words: Sequence[str], command: Command) -> dict[str, Any]:
 def _option(words: Sequence[str], command: Command) -> dict[str, Any]:
     allowed = options_of(command.method)
     match words:
-        case []:
-            return {"option": allowed[0]}
+        case []:  # what changes something is named also if it is the default, as existing servers' logs have it
+            return {"option": allowed[0]} if command.method.kind == "write" else {}
         case [word] if word in allowed:
             return {"option": word}
     raise _needs(words, command)
@@ -207,8 +206,15 @@ def _size_or_uid(words: Sequence[str], command: Command) -> dict[str, Any]:
 def _mode(words: Sequence[str], command: Command) -> dict[str, Any]:
     if len(words) % 2:
         raise _needs(words, command)
-    # What is neither True nor False goes as text: the manager says what it thinks of it.
-    return {"mode": {key: _MODE_VALUES.get(value, value) for key, value in zip(words[::2], words[1::2], strict=True)}}
+    return {"mode": {key: _literal_or_text(value) for key, value in zip(words[::2], words[1::2], strict=True)}}
+
+
+def _literal_or_text(word: str) -> Any:
+    """Whether the value is a good one is said by the manager."""
+    try:
+        return literal(word)
+    except CommandError:
+        return word
 
 
 def _on_off(words: Sequence[str], command: Command) -> dict[str, Any]:
@@ -220,17 +226,24 @@ def _on_off(words: Sequence[str], command: Command) -> dict[str, Any]:
 
 def _flags(words: Sequence[str], command: Command, known: Sequence[str]) -> set[str]:
     """Return which of the known words are there, in any order."""
-    if set(words) - set(known) or len(set(words)) != len(words):
+    if set(words) - set(known):
         raise _needs(words, command)
     return set(words)
 
 
+def _flag(words: Sequence[str], command: Command, known: str) -> bool:
+    """Return whether the word is there."""
+    if words and list(words) != [known]:
+        raise _needs(words, command)
+    return bool(words)
+
+
 def _background(words: Sequence[str], command: Command) -> dict[str, Any]:
-    return {"run_in_background": True} if _flags(words, command, ["background"]) else {}
+    return {"run_in_background": True} if _flag(words, command, "background") else {}
 
 
 def _permissions_reload(words: Sequence[str], command: Command) -> dict[str, Any]:
-    return {"restore_plans_devices": True} if _flags(words, command, ["lists"]) else {}
+    return {"restore_plans_devices": True} if _flag(words, command, "lists") else {}
 
 
 def _yaml_file(words: Sequence[str], command: Command) -> dict[str, Any]:
@@ -261,7 +274,7 @@ def _text(name: str) -> str:
 def _function(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
         case [text, *flags]:
-            background = bool(_flags(flags, command, ["background"]))
+            background = _flag(flags, command, "background")
             return {"item": literal_dict(text) | {"item_type": "function"}, "run_in_background": background}
     raise _needs(words, command)
 

@@ -55,11 +55,14 @@ class AsyncMethods:
         """
         return await self.request("re_resume", **_given(lock_key=lock_key))
 
-    async def re_stop(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def re_stop(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
         """End the paused plan as a success; the queue stops.
 
         Parameters
         ----------
+        keep_first
+            Whether the item comes back to the front of the queue, as it does after an abort. Default:
+            False.
         lock_key
             Key of the lock, if the environment is locked.
 
@@ -68,13 +71,17 @@ class AsyncMethods:
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_stop", **_given(lock_key=lock_key))
+        return await self.request("re_stop", **_given(keep_first=keep_first, lock_key=lock_key))
 
-    async def re_abort(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def re_abort(
+        self, *, keep_first: bool | None = None, lock_key: str | None = None
+    ) -> dict[str, Any]:
         """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
+        keep_first
+            As for ``re_stop``; here the item comes back in any case. Default: False.
         lock_key
             Key of the lock, if the environment is locked.
 
@@ -83,13 +90,15 @@ class AsyncMethods:
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_abort", **_given(lock_key=lock_key))
+        return await self.request("re_abort", **_given(keep_first=keep_first, lock_key=lock_key))
 
-    async def re_halt(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def re_halt(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
         """End the paused plan without its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
+        keep_first
+            As for ``re_stop``; here the item comes back in any case. Default: False.
         lock_key
             Key of the lock, if the environment is locked.
 
@@ -98,7 +107,7 @@ class AsyncMethods:
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_halt", **_given(lock_key=lock_key))
+        return await self.request("re_halt", **_given(keep_first=keep_first, lock_key=lock_key))
 
     async def re_runs(self, option: Literal["active", "open", "closed"] | None = None) -> dict[str, Any]:
         """Return the runs of the running plan.
@@ -114,6 +123,17 @@ class AsyncMethods:
             The reply: ``success``, ``msg``, ``run_list``, ``run_list_uid``.
         """
         return await self.request("re_runs", **_given(option=option))
+
+    async def re_metadata(self) -> dict[str, Any]:
+        """Return the RunEngine's metadata, as far as the settings permit.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``re_metadata`` (the metadata, values as they are at this
+            moment).
+        """
+        return await self.request("re_metadata")
 
     async def environment_open(self, *, lock_key: str | None = None) -> dict[str, Any]:
         """Start the worker and load the startup code; the status tells when it is ready.
@@ -205,16 +225,72 @@ class AsyncMethods:
         """
         return await self.request("queue_stop_cancel", **_given(lock_key=lock_key))
 
-    async def history_get(self) -> dict[str, Any]:
-        """Return what ended, oldest first.
+    async def queue_autostart(self, enable: bool, *, lock_key: str | None = None) -> dict[str, Any]:
+        """Let the queue start by itself whenever it can, or no longer.
+
+        Parameters
+        ----------
+        enable
+            Whether it does.
+        lock_key
+            Key of the lock, if the environment is locked.
 
         Returns
         -------
         dict
-            The reply: ``success``, ``msg``, ``items`` (ended items, oldest first),
-            ``plan_history_uid``.
+            The reply: ``success``, ``msg``.
         """
-        return await self.request("history_get")
+        return await self.request("queue_autostart", **_given(enable=enable, lock_key=lock_key))
+
+    async def queue_item_execute(
+        self,
+        item: dict[str, Any],
+        *,
+        user_group: str | None = None,
+        user: str | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a plan or an instruction at once, past the queue; the queue does not go on after it.
+
+        Parameters
+        ----------
+        item
+            The item, as for ``queue_item_add``.
+        user_group
+            Who submits it. None: that of the client.
+        user
+            Who submits it. None: that of the client.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``qsize`` (length of the queue), ``item`` (the item with
+            the uid under which it runs).
+        """
+        return await self.request(
+            "queue_item_execute",
+            **_given(item=item, user_group=user_group, user=user, lock_key=lock_key),
+        )
+
+    async def history_get(self, *, limit: int | None = None, before_uid: str | None = None) -> dict[str, Any]:
+        """Return what ended, oldest first; all of it, or page by page from the newest entries back.
+
+        Parameters
+        ----------
+        limit
+            Most entries to return, the newest ones; None: all.
+        before_uid
+            Only entries older than the one with this ``item_uid``: the first one of the page before.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (ended items, oldest first), ``items_in_history``
+            (length of the whole history), ``plan_history_uid``.
+        """
+        return await self.request("history_get", **_given(limit=limit, before_uid=before_uid))
 
     async def history_clear(
         self, *, size: int | None = None, item_uid: str | None = None, lock_key: str | None = None
@@ -287,6 +363,73 @@ class AsyncMethods:
         """
         return await self.request("devices_existing")
 
+    async def lock(
+        self,
+        lock_key: str,
+        *,
+        user: str | None = None,
+        environment: bool | None = None,
+        queue: bool | None = None,
+        note: str | None = None,
+    ) -> dict[str, Any]:
+        """Lock the environment, the queue or both: what changes them is refused without the key.
+
+        Parameters
+        ----------
+        lock_key
+            The key, any text that is not empty.
+        user
+            Who locks it. None: that of the client.
+        environment
+            What is locked; at least one of them. Default: False.
+        queue
+            What is locked; at least one of them. Default: False.
+        note
+            Text for the others.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
+            (changes with every locking and unlocking).
+        """
+        return await self.request(
+            "lock",
+            **_given(lock_key=lock_key, user=user, environment=environment, queue=queue, note=note),
+        )
+
+    async def lock_info(self, *, lock_key: str | None = None) -> dict[str, Any]:
+        """Return who has locked what; with a key: also whether it is the right one.
+
+        Parameters
+        ----------
+        lock_key
+            The key to try.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
+            (changes with every locking and unlocking).
+        """
+        return await self.request("lock_info", **_given(lock_key=lock_key))
+
+    async def unlock(self, lock_key: str) -> dict[str, Any]:
+        """Take the lock off.
+
+        Parameters
+        ----------
+        lock_key
+            The key, or the server's emergency key.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
+            (changes with every locking and unlocking).
+        """
+        return await self.request("unlock", **_given(lock_key=lock_key))
+
     async def manager_stop(self, option: Literal["safe_on", "safe_off"] | None = None) -> dict[str, Any]:
         """End the manager, its environment and its watchdog.
 
@@ -312,6 +455,87 @@ class AsyncMethods:
         """
         return await self.request("manager_kill")
 
+    async def manager_test(self, test_name: str) -> dict[str, Any]:
+        """Try something that tests of the server need; ``reserve_kernel``: whether an item could be started now.
+
+        Parameters
+        ----------
+        test_name
+            What is tried.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return await self.request("manager_test", **_given(test_name=test_name))
+
+    async def permissions_get(self) -> dict[str, Any]:
+        """Return which plans, devices and functions each user group may use.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``user_group_permissions`` (the permissions of all groups).
+        """
+        return await self.request("permissions_get")
+
+    async def permissions_set(
+        self, user_group_permissions: dict[str, Any], *, lock_key: str | None = None
+    ) -> dict[str, Any]:
+        """Exchange the permissions; queued items are checked again when they are started.
+
+        Parameters
+        ----------
+        user_group_permissions
+            The permissions of all groups, in the form of the file.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return await self.request(
+            "permissions_set",
+            **_given(user_group_permissions=user_group_permissions, lock_key=lock_key),
+        )
+
+    async def permissions_reload(
+        self,
+        *,
+        restore_plans_devices: bool | None = None,
+        restore_permissions: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Read the permissions again from their file, and the lists of plans and devices from theirs.
+
+        Parameters
+        ----------
+        restore_plans_devices
+            Whether the lists of existing plans and devices are read from their file too. Default:
+            False.
+        restore_permissions
+            Whether the permissions are read from their file; else only the allowed lists are made anew.
+            Default: True.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return await self.request(
+            "permissions_reload",
+            **_given(
+                restore_plans_devices=restore_plans_devices,
+                restore_permissions=restore_permissions,
+                lock_key=lock_key,
+            ),
+        )
+
     async def queue_get(self) -> dict[str, Any]:
         """Return the queue and the running item, consistent with each other.
 
@@ -332,6 +556,7 @@ class AsyncMethods:
         pos: int | str | None = None,
         before_uid: str | None = None,
         after_uid: str | None = None,
+        negative_pos: Literal["index", "insert"] | None = None,
         lock_key: str | None = None,
     ) -> dict[str, Any]:
         """Add a plan or an instruction to the queue.
@@ -350,6 +575,10 @@ class AsyncMethods:
             Place beside a queued item, instead of ``pos``.
         after_uid
             Place beside a queued item, instead of ``pos``.
+        negative_pos
+            What a negative ``pos`` means: ``index``, the one that the new item gets (-1: it becomes the
+            last one); ``insert``, the one before which it is put (-1: before the last one). Default:
+            'index'.
         lock_key
             Key of the lock, if the queue is locked.
 
@@ -368,57 +597,44 @@ class AsyncMethods:
                 pos=pos,
                 before_uid=before_uid,
                 after_uid=after_uid,
+                negative_pos=negative_pos,
                 lock_key=lock_key,
             ),
         )
 
-    async def queue_item_add_batch(
+    async def queue_item_update(
         self,
-        items: list[dict[str, Any]],
+        item: dict[str, Any],
         *,
         user_group: str | None = None,
         user: str | None = None,
-        pos: int | str | None = None,
-        before_uid: str | None = None,
-        after_uid: str | None = None,
+        replace: bool | None = None,
         lock_key: str | None = None,
     ) -> dict[str, Any]:
-        """Add several items, all or none.
+        """Put a changed item into the place of a queued one.
 
         Parameters
         ----------
-        items
-            The items, in order.
+        item
+            The whole item; its ``item_uid`` names the queued one.
         user_group
-            Who submits them. None: that of the client.
+            Who submits it. None: that of the client.
         user
-            Who submits them. None: that of the client.
-        pos
-            Place of the first one: ``front``, ``back`` (default) or an index.
-        before_uid
-            Place beside a queued item, instead of ``pos``.
-        after_uid
-            Place beside a queued item, instead of ``pos``.
+            Who submits it. None: that of the client.
+        replace
+            Whether the item gets a new uid. Default: False.
         lock_key
             Key of the lock, if the queue is locked.
 
         Returns
         -------
         dict
-            The reply: ``success``, ``msg``, ``qsize`` (length of the queue now), ``items`` (the stored
-            items), ``results`` (``success`` and ``msg`` of each item).
+            The reply: ``success``, ``msg``, ``qsize`` (length of the queue now), ``item`` (the item as
+            it is stored now).
         """
         return await self.request(
-            "queue_item_add_batch",
-            **_given(
-                items=items,
-                user_group=user_group,
-                user=user,
-                pos=pos,
-                before_uid=before_uid,
-                after_uid=after_uid,
-                lock_key=lock_key,
-            ),
+            "queue_item_update",
+            **_given(item=item, user_group=user_group, user=user, replace=replace, lock_key=lock_key),
         )
 
     async def queue_item_get(self, *, pos: int | str | None = None, uid: str | None = None) -> dict[str, Any]:
@@ -518,6 +734,144 @@ class AsyncMethods:
         """
         return await self.request("queue_clear", **_given(lock_key=lock_key))
 
+    async def queue_mode_set(self, mode: dict | str, *, lock_key: str | None = None) -> dict[str, Any]:
+        """Set how the queue is worked off.
+
+        Parameters
+        ----------
+        mode
+            Some of the flags ``loop`` and ``ignore_failures``, the others stay; or ``default``.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return await self.request("queue_mode_set", **_given(mode=mode, lock_key=lock_key))
+
+    async def queue_item_add_batch(
+        self,
+        items: list[dict[str, Any]],
+        *,
+        user_group: str | None = None,
+        user: str | None = None,
+        pos: int | str | None = None,
+        before_uid: str | None = None,
+        after_uid: str | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Add several items, all or none.
+
+        Parameters
+        ----------
+        items
+            The items, in order.
+        user_group
+            Who submits them. None: that of the client.
+        user
+            Who submits them. None: that of the client.
+        pos
+            Place of the first one: ``front``, ``back`` (default) or an index.
+        before_uid
+            Place beside a queued item, instead of ``pos``.
+        after_uid
+            Place beside a queued item, instead of ``pos``.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``qsize`` (length of the queue now), ``items`` (the stored
+            items), ``results`` (``success`` and ``msg`` of each item).
+        """
+        return await self.request(
+            "queue_item_add_batch",
+            **_given(
+                items=items,
+                user_group=user_group,
+                user=user,
+                pos=pos,
+                before_uid=before_uid,
+                after_uid=after_uid,
+                lock_key=lock_key,
+            ),
+        )
+
+    async def queue_item_remove_batch(
+        self, uids: list[dict[str, Any]], *, ignore_missing: bool | None = None, lock_key: str | None = None
+    ) -> dict[str, Any]:
+        """Take several items out of the queue.
+
+        Parameters
+        ----------
+        uids
+            Which items.
+        ignore_missing
+            Whether uids that are missing or repeated are passed over; else nothing is removed. Default:
+            True.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (the items, in order), ``qsize`` (length of the
+            queue now).
+        """
+        return await self.request(
+            "queue_item_remove_batch",
+            **_given(uids=uids, ignore_missing=ignore_missing, lock_key=lock_key),
+        )
+
+    async def queue_item_move_batch(
+        self,
+        uids: list[dict[str, Any]],
+        *,
+        pos_dest: int | str | None = None,
+        before_uid: str | None = None,
+        after_uid: str | None = None,
+        reorder: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Move several items, as one block.
+
+        Parameters
+        ----------
+        uids
+            Which items.
+        pos_dest
+            ``front``, ``back``, or the index that the first of them gets.
+        before_uid
+            Place beside a queued item that is not moved, instead of ``pos_dest``.
+        after_uid
+            Place beside a queued item that is not moved, instead of ``pos_dest``.
+        reorder
+            Whether they stay in the order of the queue; else they take that of ``uids``. Default:
+            False.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (the items, in order), ``qsize`` (length of the
+            queue now).
+        """
+        return await self.request(
+            "queue_item_move_batch",
+            **_given(
+                uids=uids,
+                pos_dest=pos_dest,
+                before_uid=before_uid,
+                after_uid=after_uid,
+                reorder=reorder,
+                lock_key=lock_key,
+            ),
+        )
+
     async def ping(self) -> dict[str, Any]:
         """Return the status: a sign of life.
 
@@ -548,6 +902,173 @@ class AsyncMethods:
             worker's kernel).
         """
         return await self.request("config_get")
+
+    async def script_upload(
+        self,
+        script: str,
+        *,
+        update_lists: bool | None = None,
+        update_re: bool | None = None,
+        run_in_background: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Run a script in the environment, as startup code.
+
+        Parameters
+        ----------
+        script
+            Its Python code.
+        update_lists
+            Whether the lists of plans and devices are made again afterwards. Default: True.
+        update_re
+            Whether ``RE`` and ``db`` may be replaced by the script; else what it makes of them is
+            discarded. Default: False.
+        run_in_background
+            Whether it runs in a thread of its own, beside plans; else in the main thread, while the
+            manager is busy. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (uid of the task, for task_status and
+            task_result).
+        """
+        return await self.request(
+            "script_upload",
+            **_given(
+                script=script,
+                update_lists=update_lists,
+                update_re=update_re,
+                run_in_background=run_in_background,
+                lock_key=lock_key,
+            ),
+        )
+
+    async def environment_update(
+        self, *, run_in_background: bool | None = None, lock_key: str | None = None
+    ) -> dict[str, Any]:
+        """Look through the namespace again: make the lists of plans and devices, and use the RunEngine that is there now.
+
+        Parameters
+        ----------
+        run_in_background
+            Whether that is done in a thread of its own, beside plans. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (uid of the task, for task_status and
+            task_result).
+        """
+        return await self.request(
+            "environment_update",
+            **_given(run_in_background=run_in_background, lock_key=lock_key),
+        )
+
+    async def function_execute(
+        self,
+        item: dict[str, Any],
+        *,
+        user_group: str | None = None,
+        user: str | None = None,
+        run_in_background: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Call a function of the environment.
+
+        Parameters
+        ----------
+        item
+            The call: ``item_type`` (``function``), ``name``, ``args``, ``kwargs``.
+        user_group
+            Who calls it. None: that of the client.
+        user
+            Who calls it. None: that of the client.
+        run_in_background
+            Whether it runs in a thread of its own, beside plans; else in the main thread, while the
+            manager is busy. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``item`` (the function with its arguments, who called it,
+            and its uid), ``task_uid`` (uid of the task, for task_status and task_result).
+        """
+        return await self.request(
+            "function_execute",
+            **_given(
+                item=item,
+                user_group=user_group,
+                user=user,
+                run_in_background=run_in_background,
+                lock_key=lock_key,
+            ),
+        )
+
+    async def task_status(self, task_uid: str | list) -> dict[str, Any]:
+        """Tell whether tasks are running, completed or not known (any more).
+
+        Parameters
+        ----------
+        task_uid
+            Uid of a task, or a list of several.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (as it was sent), ``status``.
+        """
+        return await self.request("task_status", **_given(task_uid=task_uid))
+
+    async def task_result(self, task_uid: str) -> dict[str, Any]:
+        """Return what came of a task; results are kept for two minutes at least.
+
+        Parameters
+        ----------
+        task_uid
+            Uid of the task.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (as it was sent), ``status``, ``result``
+            (empty for an unknown task).
+        """
+        return await self.request("task_result", **_given(task_uid=task_uid))
+
+    async def kernel_interrupt(
+        self,
+        *,
+        interrupt_task: bool | None = None,
+        interrupt_plan: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Interrupt the worker's kernel: a plan is paused, a task or a cell ends; nothing happens to an idle kernel.
+
+        Parameters
+        ----------
+        interrupt_task
+            Whether a running foreground task may be interrupted. Default: False.
+        interrupt_plan
+            Whether a running plan may be interrupted. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return await self.request(
+            "kernel_interrupt",
+            **_given(interrupt_task=interrupt_task, interrupt_plan=interrupt_plan, lock_key=lock_key),
+        )
 
 
 class BlockingMethods:
@@ -592,11 +1113,14 @@ class BlockingMethods:
         """
         return self.request("re_resume", **_given(lock_key=lock_key))
 
-    def re_stop(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def re_stop(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
         """End the paused plan as a success; the queue stops.
 
         Parameters
         ----------
+        keep_first
+            Whether the item comes back to the front of the queue, as it does after an abort. Default:
+            False.
         lock_key
             Key of the lock, if the environment is locked.
 
@@ -605,13 +1129,15 @@ class BlockingMethods:
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_stop", **_given(lock_key=lock_key))
+        return self.request("re_stop", **_given(keep_first=keep_first, lock_key=lock_key))
 
-    def re_abort(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def re_abort(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
         """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
+        keep_first
+            As for ``re_stop``; here the item comes back in any case. Default: False.
         lock_key
             Key of the lock, if the environment is locked.
 
@@ -620,13 +1146,15 @@ class BlockingMethods:
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_abort", **_given(lock_key=lock_key))
+        return self.request("re_abort", **_given(keep_first=keep_first, lock_key=lock_key))
 
-    def re_halt(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def re_halt(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
         """End the paused plan without its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
+        keep_first
+            As for ``re_stop``; here the item comes back in any case. Default: False.
         lock_key
             Key of the lock, if the environment is locked.
 
@@ -635,7 +1163,7 @@ class BlockingMethods:
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_halt", **_given(lock_key=lock_key))
+        return self.request("re_halt", **_given(keep_first=keep_first, lock_key=lock_key))
 
     def re_runs(self, option: Literal["active", "open", "closed"] | None = None) -> dict[str, Any]:
         """Return the runs of the running plan.
@@ -651,6 +1179,17 @@ class BlockingMethods:
             The reply: ``success``, ``msg``, ``run_list``, ``run_list_uid``.
         """
         return self.request("re_runs", **_given(option=option))
+
+    def re_metadata(self) -> dict[str, Any]:
+        """Return the RunEngine's metadata, as far as the settings permit.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``re_metadata`` (the metadata, values as they are at this
+            moment).
+        """
+        return self.request("re_metadata")
 
     def environment_open(self, *, lock_key: str | None = None) -> dict[str, Any]:
         """Start the worker and load the startup code; the status tells when it is ready.
@@ -742,16 +1281,72 @@ class BlockingMethods:
         """
         return self.request("queue_stop_cancel", **_given(lock_key=lock_key))
 
-    def history_get(self) -> dict[str, Any]:
-        """Return what ended, oldest first.
+    def queue_autostart(self, enable: bool, *, lock_key: str | None = None) -> dict[str, Any]:
+        """Let the queue start by itself whenever it can, or no longer.
+
+        Parameters
+        ----------
+        enable
+            Whether it does.
+        lock_key
+            Key of the lock, if the environment is locked.
 
         Returns
         -------
         dict
-            The reply: ``success``, ``msg``, ``items`` (ended items, oldest first),
-            ``plan_history_uid``.
+            The reply: ``success``, ``msg``.
         """
-        return self.request("history_get")
+        return self.request("queue_autostart", **_given(enable=enable, lock_key=lock_key))
+
+    def queue_item_execute(
+        self,
+        item: dict[str, Any],
+        *,
+        user_group: str | None = None,
+        user: str | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a plan or an instruction at once, past the queue; the queue does not go on after it.
+
+        Parameters
+        ----------
+        item
+            The item, as for ``queue_item_add``.
+        user_group
+            Who submits it. None: that of the client.
+        user
+            Who submits it. None: that of the client.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``qsize`` (length of the queue), ``item`` (the item with
+            the uid under which it runs).
+        """
+        return self.request(
+            "queue_item_execute",
+            **_given(item=item, user_group=user_group, user=user, lock_key=lock_key),
+        )
+
+    def history_get(self, *, limit: int | None = None, before_uid: str | None = None) -> dict[str, Any]:
+        """Return what ended, oldest first; all of it, or page by page from the newest entries back.
+
+        Parameters
+        ----------
+        limit
+            Most entries to return, the newest ones; None: all.
+        before_uid
+            Only entries older than the one with this ``item_uid``: the first one of the page before.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (ended items, oldest first), ``items_in_history``
+            (length of the whole history), ``plan_history_uid``.
+        """
+        return self.request("history_get", **_given(limit=limit, before_uid=before_uid))
 
     def history_clear(
         self, *, size: int | None = None, item_uid: str | None = None, lock_key: str | None = None
@@ -824,6 +1419,73 @@ class BlockingMethods:
         """
         return self.request("devices_existing")
 
+    def lock(
+        self,
+        lock_key: str,
+        *,
+        user: str | None = None,
+        environment: bool | None = None,
+        queue: bool | None = None,
+        note: str | None = None,
+    ) -> dict[str, Any]:
+        """Lock the environment, the queue or both: what changes them is refused without the key.
+
+        Parameters
+        ----------
+        lock_key
+            The key, any text that is not empty.
+        user
+            Who locks it. None: that of the client.
+        environment
+            What is locked; at least one of them. Default: False.
+        queue
+            What is locked; at least one of them. Default: False.
+        note
+            Text for the others.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
+            (changes with every locking and unlocking).
+        """
+        return self.request(
+            "lock",
+            **_given(lock_key=lock_key, user=user, environment=environment, queue=queue, note=note),
+        )
+
+    def lock_info(self, *, lock_key: str | None = None) -> dict[str, Any]:
+        """Return who has locked what; with a key: also whether it is the right one.
+
+        Parameters
+        ----------
+        lock_key
+            The key to try.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
+            (changes with every locking and unlocking).
+        """
+        return self.request("lock_info", **_given(lock_key=lock_key))
+
+    def unlock(self, lock_key: str) -> dict[str, Any]:
+        """Take the lock off.
+
+        Parameters
+        ----------
+        lock_key
+            The key, or the server's emergency key.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
+            (changes with every locking and unlocking).
+        """
+        return self.request("unlock", **_given(lock_key=lock_key))
+
     def manager_stop(self, option: Literal["safe_on", "safe_off"] | None = None) -> dict[str, Any]:
         """End the manager, its environment and its watchdog.
 
@@ -849,6 +1511,87 @@ class BlockingMethods:
         """
         return self.request("manager_kill")
 
+    def manager_test(self, test_name: str) -> dict[str, Any]:
+        """Try something that tests of the server need; ``reserve_kernel``: whether an item could be started now.
+
+        Parameters
+        ----------
+        test_name
+            What is tried.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return self.request("manager_test", **_given(test_name=test_name))
+
+    def permissions_get(self) -> dict[str, Any]:
+        """Return which plans, devices and functions each user group may use.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``user_group_permissions`` (the permissions of all groups).
+        """
+        return self.request("permissions_get")
+
+    def permissions_set(
+        self, user_group_permissions: dict[str, Any], *, lock_key: str | None = None
+    ) -> dict[str, Any]:
+        """Exchange the permissions; queued items are checked again when they are started.
+
+        Parameters
+        ----------
+        user_group_permissions
+            The permissions of all groups, in the form of the file.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return self.request(
+            "permissions_set",
+            **_given(user_group_permissions=user_group_permissions, lock_key=lock_key),
+        )
+
+    def permissions_reload(
+        self,
+        *,
+        restore_plans_devices: bool | None = None,
+        restore_permissions: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Read the permissions again from their file, and the lists of plans and devices from theirs.
+
+        Parameters
+        ----------
+        restore_plans_devices
+            Whether the lists of existing plans and devices are read from their file too. Default:
+            False.
+        restore_permissions
+            Whether the permissions are read from their file; else only the allowed lists are made anew.
+            Default: True.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return self.request(
+            "permissions_reload",
+            **_given(
+                restore_plans_devices=restore_plans_devices,
+                restore_permissions=restore_permissions,
+                lock_key=lock_key,
+            ),
+        )
+
     def queue_get(self) -> dict[str, Any]:
         """Return the queue and the running item, consistent with each other.
 
@@ -869,6 +1612,7 @@ class BlockingMethods:
         pos: int | str | None = None,
         before_uid: str | None = None,
         after_uid: str | None = None,
+        negative_pos: Literal["index", "insert"] | None = None,
         lock_key: str | None = None,
     ) -> dict[str, Any]:
         """Add a plan or an instruction to the queue.
@@ -887,6 +1631,10 @@ class BlockingMethods:
             Place beside a queued item, instead of ``pos``.
         after_uid
             Place beside a queued item, instead of ``pos``.
+        negative_pos
+            What a negative ``pos`` means: ``index``, the one that the new item gets (-1: it becomes the
+            last one); ``insert``, the one before which it is put (-1: before the last one). Default:
+            'index'.
         lock_key
             Key of the lock, if the queue is locked.
 
@@ -905,57 +1653,44 @@ class BlockingMethods:
                 pos=pos,
                 before_uid=before_uid,
                 after_uid=after_uid,
+                negative_pos=negative_pos,
                 lock_key=lock_key,
             ),
         )
 
-    def queue_item_add_batch(
+    def queue_item_update(
         self,
-        items: list[dict[str, Any]],
+        item: dict[str, Any],
         *,
         user_group: str | None = None,
         user: str | None = None,
-        pos: int | str | None = None,
-        before_uid: str | None = None,
-        after_uid: str | None = None,
+        replace: bool | None = None,
         lock_key: str | None = None,
     ) -> dict[str, Any]:
-        """Add several items, all or none.
+        """Put a changed item into the place of a queued one.
 
         Parameters
         ----------
-        items
-            The items, in order.
+        item
+            The whole item; its ``item_uid`` names the queued one.
         user_group
-            Who submits them. None: that of the client.
+            Who submits it. None: that of the client.
         user
-            Who submits them. None: that of the client.
-        pos
-            Place of the first one: ``front``, ``back`` (default) or an index.
-        before_uid
-            Place beside a queued item, instead of ``pos``.
-        after_uid
-            Place beside a queued item, instead of ``pos``.
+            Who submits it. None: that of the client.
+        replace
+            Whether the item gets a new uid. Default: False.
         lock_key
             Key of the lock, if the queue is locked.
 
         Returns
         -------
         dict
-            The reply: ``success``, ``msg``, ``qsize`` (length of the queue now), ``items`` (the stored
-            items), ``results`` (``success`` and ``msg`` of each item).
+            The reply: ``success``, ``msg``, ``qsize`` (length of the queue now), ``item`` (the item as
+            it is stored now).
         """
         return self.request(
-            "queue_item_add_batch",
-            **_given(
-                items=items,
-                user_group=user_group,
-                user=user,
-                pos=pos,
-                before_uid=before_uid,
-                after_uid=after_uid,
-                lock_key=lock_key,
-            ),
+            "queue_item_update",
+            **_given(item=item, user_group=user_group, user=user, replace=replace, lock_key=lock_key),
         )
 
     def queue_item_get(self, *, pos: int | str | None = None, uid: str | None = None) -> dict[str, Any]:
@@ -1055,6 +1790,144 @@ class BlockingMethods:
         """
         return self.request("queue_clear", **_given(lock_key=lock_key))
 
+    def queue_mode_set(self, mode: dict | str, *, lock_key: str | None = None) -> dict[str, Any]:
+        """Set how the queue is worked off.
+
+        Parameters
+        ----------
+        mode
+            Some of the flags ``loop`` and ``ignore_failures``, the others stay; or ``default``.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return self.request("queue_mode_set", **_given(mode=mode, lock_key=lock_key))
+
+    def queue_item_add_batch(
+        self,
+        items: list[dict[str, Any]],
+        *,
+        user_group: str | None = None,
+        user: str | None = None,
+        pos: int | str | None = None,
+        before_uid: str | None = None,
+        after_uid: str | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Add several items, all or none.
+
+        Parameters
+        ----------
+        items
+            The items, in order.
+        user_group
+            Who submits them. None: that of the client.
+        user
+            Who submits them. None: that of the client.
+        pos
+            Place of the first one: ``front``, ``back`` (default) or an index.
+        before_uid
+            Place beside a queued item, instead of ``pos``.
+        after_uid
+            Place beside a queued item, instead of ``pos``.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``qsize`` (length of the queue now), ``items`` (the stored
+            items), ``results`` (``success`` and ``msg`` of each item).
+        """
+        return self.request(
+            "queue_item_add_batch",
+            **_given(
+                items=items,
+                user_group=user_group,
+                user=user,
+                pos=pos,
+                before_uid=before_uid,
+                after_uid=after_uid,
+                lock_key=lock_key,
+            ),
+        )
+
+    def queue_item_remove_batch(
+        self, uids: list[dict[str, Any]], *, ignore_missing: bool | None = None, lock_key: str | None = None
+    ) -> dict[str, Any]:
+        """Take several items out of the queue.
+
+        Parameters
+        ----------
+        uids
+            Which items.
+        ignore_missing
+            Whether uids that are missing or repeated are passed over; else nothing is removed. Default:
+            True.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (the items, in order), ``qsize`` (length of the
+            queue now).
+        """
+        return self.request(
+            "queue_item_remove_batch",
+            **_given(uids=uids, ignore_missing=ignore_missing, lock_key=lock_key),
+        )
+
+    def queue_item_move_batch(
+        self,
+        uids: list[dict[str, Any]],
+        *,
+        pos_dest: int | str | None = None,
+        before_uid: str | None = None,
+        after_uid: str | None = None,
+        reorder: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Move several items, as one block.
+
+        Parameters
+        ----------
+        uids
+            Which items.
+        pos_dest
+            ``front``, ``back``, or the index that the first of them gets.
+        before_uid
+            Place beside a queued item that is not moved, instead of ``pos_dest``.
+        after_uid
+            Place beside a queued item that is not moved, instead of ``pos_dest``.
+        reorder
+            Whether they stay in the order of the queue; else they take that of ``uids``. Default:
+            False.
+        lock_key
+            Key of the lock, if the queue is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (the items, in order), ``qsize`` (length of the
+            queue now).
+        """
+        return self.request(
+            "queue_item_move_batch",
+            **_given(
+                uids=uids,
+                pos_dest=pos_dest,
+                before_uid=before_uid,
+                after_uid=after_uid,
+                reorder=reorder,
+                lock_key=lock_key,
+            ),
+        )
+
     def ping(self) -> dict[str, Any]:
         """Return the status: a sign of life.
 
@@ -1085,3 +1958,170 @@ class BlockingMethods:
             worker's kernel).
         """
         return self.request("config_get")
+
+    def script_upload(
+        self,
+        script: str,
+        *,
+        update_lists: bool | None = None,
+        update_re: bool | None = None,
+        run_in_background: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Run a script in the environment, as startup code.
+
+        Parameters
+        ----------
+        script
+            Its Python code.
+        update_lists
+            Whether the lists of plans and devices are made again afterwards. Default: True.
+        update_re
+            Whether ``RE`` and ``db`` may be replaced by the script; else what it makes of them is
+            discarded. Default: False.
+        run_in_background
+            Whether it runs in a thread of its own, beside plans; else in the main thread, while the
+            manager is busy. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (uid of the task, for task_status and
+            task_result).
+        """
+        return self.request(
+            "script_upload",
+            **_given(
+                script=script,
+                update_lists=update_lists,
+                update_re=update_re,
+                run_in_background=run_in_background,
+                lock_key=lock_key,
+            ),
+        )
+
+    def environment_update(
+        self, *, run_in_background: bool | None = None, lock_key: str | None = None
+    ) -> dict[str, Any]:
+        """Look through the namespace again: make the lists of plans and devices, and use the RunEngine that is there now.
+
+        Parameters
+        ----------
+        run_in_background
+            Whether that is done in a thread of its own, beside plans. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (uid of the task, for task_status and
+            task_result).
+        """
+        return self.request(
+            "environment_update",
+            **_given(run_in_background=run_in_background, lock_key=lock_key),
+        )
+
+    def function_execute(
+        self,
+        item: dict[str, Any],
+        *,
+        user_group: str | None = None,
+        user: str | None = None,
+        run_in_background: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Call a function of the environment.
+
+        Parameters
+        ----------
+        item
+            The call: ``item_type`` (``function``), ``name``, ``args``, ``kwargs``.
+        user_group
+            Who calls it. None: that of the client.
+        user
+            Who calls it. None: that of the client.
+        run_in_background
+            Whether it runs in a thread of its own, beside plans; else in the main thread, while the
+            manager is busy. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``item`` (the function with its arguments, who called it,
+            and its uid), ``task_uid`` (uid of the task, for task_status and task_result).
+        """
+        return self.request(
+            "function_execute",
+            **_given(
+                item=item,
+                user_group=user_group,
+                user=user,
+                run_in_background=run_in_background,
+                lock_key=lock_key,
+            ),
+        )
+
+    def task_status(self, task_uid: str | list) -> dict[str, Any]:
+        """Tell whether tasks are running, completed or not known (any more).
+
+        Parameters
+        ----------
+        task_uid
+            Uid of a task, or a list of several.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (as it was sent), ``status``.
+        """
+        return self.request("task_status", **_given(task_uid=task_uid))
+
+    def task_result(self, task_uid: str) -> dict[str, Any]:
+        """Return what came of a task; results are kept for two minutes at least.
+
+        Parameters
+        ----------
+        task_uid
+            Uid of the task.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``task_uid`` (as it was sent), ``status``, ``result``
+            (empty for an unknown task).
+        """
+        return self.request("task_result", **_given(task_uid=task_uid))
+
+    def kernel_interrupt(
+        self,
+        *,
+        interrupt_task: bool | None = None,
+        interrupt_plan: bool | None = None,
+        lock_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Interrupt the worker's kernel: a plan is paused, a task or a cell ends; nothing happens to an idle kernel.
+
+        Parameters
+        ----------
+        interrupt_task
+            Whether a running foreground task may be interrupted. Default: False.
+        interrupt_plan
+            Whether a running plan may be interrupted. Default: False.
+        lock_key
+            Key of the lock, if the environment is locked.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``.
+        """
+        return self.request(
+            "kernel_interrupt",
+            **_given(interrupt_task=interrupt_task, interrupt_plan=interrupt_plan, lock_key=lock_key),
+        )

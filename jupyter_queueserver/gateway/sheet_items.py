@@ -184,7 +184,7 @@ def _parse(source: str, cell: str) -> ast.expr:
 
 def _reason(err: BaseException) -> str:
     if isinstance(err, SyntaxError):
-        return err.msg
+        return err.msg.partition(";")[0]
     return str(err) if isinstance(err, ValueError) else "nested too deeply"
 
 

@@ -11,25 +11,17 @@ import asyncio
 from typing import Any
 
 import zmq.asyncio
-from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import ws_authenticated
-from jupyter_server.base.handlers import JupyterHandler
-from jupyter_server.base.websocket import WebSocketMixin
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError
 
 from .outbox import Outbox
-from .refusals import Refusal, bad_key, refusal_body
+from .refusals import Refusal, bad_key
+from .socket_handler import SocketHandler
 from .subscription import TOPICS, Position, Subscription
 
-RESOURCE = "queueserver"
-_PING_INTERVAL = 30.0
-_PING_TIMEOUT = 20.0
 
-
-class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: ignore[misc]
+class EventStreamHandler(SocketHandler):
     """``/api/events``: every message of the manager as one text frame of strict JSON."""
-
-    auth_resource = RESOURCE
 
     def initialize(self, context: zmq.asyncio.Context, address: str | None) -> None:
         """Take the 0MQ address of the event stream; None: the manager was given by an address that has none."""
@@ -39,37 +31,13 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
         self._outbox = Outbox()
         self._news = asyncio.Event()
 
-    @property
-    def ping_interval(self) -> float:
-        """Seconds between pings: tornado's own are used, the mixin counts the same name in milliseconds."""
-        return _PING_INTERVAL
-
-    @property
-    def ping_timeout(self) -> float:
-        """Seconds that a browser has for its pong; then the connection is closed."""
-        return _PING_TIMEOUT
-
-    def set_default_headers(self) -> None:
-        """A websocket has no use for the headers of pages."""
+    def get_compression_options(self) -> None:
+        """No compression: it costs more here than it saves, and memory for each open page."""
 
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Open the stream, if this user may read."""
-        allowed = self.authorizer.is_authorized(self, self.current_user, "read", RESOURCE)
-        if not await ensure_async(allowed):
-            raise Refusal(
-                403,
-                f"User is not authorized to read on resource: {RESOURCE}.",
-                code="forbidden",
-                hint="Ask the administrator of this server for the right to read.",
-            )
-        if self.request.headers.get("Upgrade", "").lower() != "websocket":
-            raise Refusal(
-                404,
-                "The event stream is a websocket; there is nothing to get without the upgrade.",
-                code="not_found",
-                hint="Open it with a websocket client: ws:// or wss:// instead of http:// or https://.",
-            )
+        await self.require_reader()
         if self._address is None:
             raise Refusal(
                 404,
@@ -78,7 +46,7 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
                 hint="Set QueueServerExtension.events_address, or give the data directory instead of the address.",
             )
         self._position = self._read_position()
-        await ensure_async(super().get(*args, **kwargs))
+        await super().get(*args, **kwargs)
 
     def _read_position(self) -> Position:
         """Read the query; raises `Refusal` (400)."""
@@ -109,9 +77,6 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
-
-    def on_message(self, message: str | bytes) -> None:
-        """Nothing is expected from the browser; what it sends is ignored."""
 
     def on_close(self) -> None:
         """Stop."""
@@ -146,9 +111,3 @@ class EventStreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # t
                     subscription.start_afresh()
         except WebSocketClosedError:
             self.on_close()
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Refuse in the form of all routes."""
-        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
-        self.set_header("Content-Type", "application/json")
-        self.finish(refusal_body(status_code, error))

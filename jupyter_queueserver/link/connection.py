@@ -46,6 +46,7 @@ def free_ports(ip: str, wished: dict[str, int]) -> dict[str, int]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((ip, wished[channel]))
+                probe.listen(1)  # two that only bind may share a port
             except OSError as err:
                 where = f"{ip}:{wished[channel] or '*'}"
                 raise OSError(f"The kernel's {channel} channel cannot use {where}: {err.strerror}.") from err

@@ -122,6 +122,7 @@ def new_record(
     ignore_invalid_plans: bool = False,
     orphan_check_seconds: float = 5.0,
     stop_on_alarm: bool = False,
+    kernel: KernelOptions | None = None,
 ) -> EnvironmentRecord:
     """Describe an environment that is to be opened now; writes nothing."""
     environment_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
@@ -142,6 +143,7 @@ def new_record(
         ignore_invalid_plans=ignore_invalid_plans,
         orphan_check_seconds=orphan_check_seconds,
         stop_on_alarm=stop_on_alarm,
+        kernel=kernel or KernelOptions(),
     )
 
 

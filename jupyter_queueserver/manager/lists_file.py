@@ -89,6 +89,7 @@ class ListsFile:
         """Wait until the file is written."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
 
     async def _write(self) -> None:
         while self._wanted is not None:

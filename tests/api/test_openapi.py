@@ -6,9 +6,18 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from jupyter_queueserver.api import methods
-from jupyter_queueserver.api.openapi import annotation_schema, openapi
+from jupyter_queueserver.api.annotations import annotation_schema
+from jupyter_queueserver.api.http_form import FURTHER_ROUTES, NOT_SERVED
+from jupyter_queueserver.api.http_routes import OPERATIONS
+from jupyter_queueserver.api.openapi import openapi
+from jupyter_queueserver.core.catalogue import Catalogue
+from jupyter_queueserver.core.permissions import Permissions
+from jupyter_queueserver.core.state import State
+from jupyter_queueserver.core.status import status
 
 DOCUMENT = openapi("1.2.3", "/user/ann/queueserver/api")
 
@@ -20,7 +29,8 @@ def _operation(name: str) -> dict[str, Any]:
 
 def test_every_method_has_its_route_and_no_two_the_same() -> None:
     operations = [op for path in DOCUMENT["paths"].values() for op in path.values()]
-    assert sorted(op["operationId"] for op in operations) == sorted(methods())
+    further = [f"{name}_{path.rpartition('/')[2] or 'root'}" for path, (name, _) in FURTHER_ROUTES.items()]
+    assert sorted(op["operationId"] for op in operations) == sorted({*methods()} - NOT_SERVED | {*further} | {*OPERATIONS})
     assert DOCUMENT["info"]["version"] == "1.2.3"
     assert DOCUMENT["servers"] == [{"url": "/user/ann/queueserver/api"}]
 
@@ -34,11 +44,22 @@ def test_it_is_plain_json_and_its_references_lead_somewhere() -> None:
         assert found
 
 
+def test_it_is_a_valid_document() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()  # type: ignore[arg-type]
+
+
+def test_the_status_is_described_whole() -> None:
+    shown = status(State(catalogue=Catalogue({}, {}, Permissions.default())), epoch="e", time_text="", version="1", kernel="shown")
+    schema = DOCUMENT["components"]["schemas"]["Status"]
+    assert set(schema["properties"]) == set(shown)
+    Draft202012Validator(schema).validate(shown)
+
+
 def test_parameters_are_the_body_without_the_identity() -> None:
     schema = _operation("queue_item_add")["requestBody"]["content"]["application/json"]["schema"]
     assert schema["required"] == ["item"]
     assert schema["additionalProperties"] is False
-    assert list(schema["properties"]) == ["item", "pos", "before_uid", "after_uid", "lock_key"]
+    assert list(schema["properties"]) == ["item", "pos", "before_uid", "after_uid", "negative_pos", "lock_key"]
     assert schema["properties"]["pos"]["type"] == ["integer", "string", "null"]
     option = _operation("re_pause")["requestBody"]["content"]["application/json"]["schema"]["properties"]["option"]
     assert option["enum"] == ["deferred", "immediate"]

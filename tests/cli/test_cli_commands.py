@@ -24,6 +24,7 @@ UID = "7d1b3a2c-1111-4222-8333-944444444444"
 SCRIPT = "a = 1\nb = 'Ä'\n"
 RULES = {"user_groups": {"root": {"allowed_plans": [None]}, "primary": {"allowed_plans": [":.*"]}}}
 SENT_SCRIPT = {"script": SCRIPT, "run_in_background": False, "update_re": False, "update_lists": True, "lock_key": None}
+IN_BACKGROUND = SENT_SCRIPT | {"run_in_background": True}
 
 #: command words, method, parameters without identity, whether the lock key is forwarded
 ROWS: list[tuple[list[str], str, dict[str, Any], bool]] = [
@@ -71,7 +72,7 @@ ROWS: list[tuple[list[str], str, dict[str, Any], bool]] = [
     (["re", "stop"], "re_stop", {}, True),
     (["re", "abort"], "re_abort", {}, True),
     (["re", "halt"], "re_halt", {}, True),
-    (["re", "runs"], "re_runs", {"option": "active"}, False),
+    (["re", "runs"], "re_runs", {}, False),
     (["re", "runs", "open"], "re_runs", {"option": "open"}, False),
     (["history", "get"], "history_get", {}, False),
     (["history", "get", "whatever"], "history_get", {}, False),
@@ -109,6 +110,7 @@ ROWS: list[tuple[list[str], str, dict[str, Any], bool]] = [
     (["queue", "mode", "set"], "queue_mode_set", {"mode": {}}, True),
     (["queue", "mode", "set", "loop", "True"], "queue_mode_set", {"mode": {"loop": True}}, True),
     (["queue", "mode", "set", "loop", "true"], "queue_mode_set", {"mode": {"loop": "true"}}, True),
+    (["queue", "mode", "set", "loop", "1", "x", "None"], "queue_mode_set", {"mode": {"loop": 1, "x": None}}, True),
     (
         ["queue", "mode", "set", "loop", "False", "ignore_failures", "True"],
         "queue_mode_set",
@@ -122,7 +124,13 @@ ROWS: list[tuple[list[str], str, dict[str, Any], bool]] = [
     (
         ["script", "upload", "script.py", "keep-lists", "background"],
         "script_upload",
-        SENT_SCRIPT | {"run_in_background": True, "update_lists": False},
+        IN_BACKGROUND | {"update_lists": False},
+        True,
+    ),
+    (
+        ["script", "upload", "script.py", "background", "background"],
+        "script_upload",
+        SENT_SCRIPT | {"run_in_background": True},
         True,
     ),
     (["script", "upload", "script.py", "update-re"], "script_upload", SENT_SCRIPT | {"update_re": True}, True),
@@ -259,7 +267,7 @@ WRONG = [
     ["script", "upload"],
     ["script", "upload", "no-such-file.py"],
     ["script", "upload", __file__, "now"],
-    ["script", "upload", __file__, "background", "background"],
+    ["function", "execute", FUNCTION, "background", "background"],
     ["task", "result"],
     ["task", "status", UID, UID],
     ["kernel", "interrupt", "queue"],

@@ -23,12 +23,14 @@ from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import AnyReport, WorkerLost
 from jupyter_queueserver.core.rules import environment as environment_rules
 from jupyter_queueserver.core.rules import execution as execution_rules
+from jupyter_queueserver.core.rules import tasks as task_rules
 from jupyter_queueserver.core.rules.autostart import conclude
 from jupyter_queueserver.core.rules.permissions import PermissionFiles
 from jupyter_queueserver.core.rules.recovery import worker_adopted
 from jupyter_queueserver.core.rules.reports import apply_report, apply_reports
 from jupyter_queueserver.core.state import ENVIRONMENT_TABLE, EXECUTION_TABLE, State
 from jupyter_queueserver.core.status import status
+from jupyter_queueserver.core.tasks import Task
 from jupyter_queueserver.instance import Identity
 from jupyter_queueserver.storage import MemoryDisk, MemoryStore, Owner
 
@@ -165,14 +167,34 @@ class Shell:
             if isinstance(effect, effects.StartItem):
                 assert state.is_open, "law 6: started without an environment"
                 assert state.running == effect.item
+            if isinstance(effect, effects.StartTask):
+                assert state.is_open, "law 6: a task was started without an environment"
+                assert effect.task in state.tasks
+                assert effect.task.payload
+        self._check_tasks(before)
         assert (state.running is None) == (state.execution.state == "idle")
         if state.environment.state == "closed":
             assert state.running is None
             assert state.engine is None
             assert not state.runs
+            assert not state.tasks
         assert max(self.executed.values(), default=0) <= 1, "law 6: executed twice"
         shown = status(state, epoch="e", time_text="", version="0", kernel="shown")
         over_the_wire(shown, dict[str, Any])
+
+    def _check_tasks(self, before: State) -> None:
+        """The laws of items, for tasks."""
+        state = self.state
+        tasks = [task.task_uid for task in state.tasks]
+        results = [result.task_uid for result in state.task_results]
+        assert len({*tasks, *results}) == len(tasks) + len(results), "a task is in two places"
+        foreground = [task for task in state.tasks if not task.background]
+        assert len(foreground) <= 1
+        assert not foreground or state.running is None, "a foreground task beside a plan"
+        assert not set(results) & {task.task_uid for task in before.tasks} - {result.task_uid for result in state.task_results}
+        for result in before.task_results:
+            if result.task_uid not in results:
+                assert state.time - result.time_stop > task_rules.KEPT, "a result was forgotten too early"
 
     # effects and reports
 
@@ -194,6 +216,16 @@ class Shell:
                 self.submit(environment_rules.close_failed)
             case effects.DestroyEnvironment() if worker:
                 worker.alive = False
+            case effects.StartTask() if worker:
+                self._start_task(worker, effect.task)
+            case effects.InterruptKernel() if worker and worker.engine == "running" and not worker.pause():
+                self.submit(execution_rules.pause_failed)
+
+    def _start_task(self, worker: ModelWorker, task: Task) -> None:
+        taken = worker.start_task(task)
+        if taken is not None:
+            rule = task_rules.accepted if taken else task_rules.refused
+            self.submit(lambda step: rule(step, task.task_uid))
 
     def pull(self, count: int = WHOLE) -> None:
         """Apply the worker's next reports."""

@@ -18,7 +18,9 @@ from jupyter_queueserver.core.reports import (
     RunClosed,
     RunOpened,
     StartupFile,
+    TaskEnded,
 )
+from jupyter_queueserver.core.tasks import Task
 
 PLANS: dict[str, Any] = {
     "count": {
@@ -53,10 +55,13 @@ class ModelWorker:
         self._running: str | None = None
         self._runs: list[str] = []
         self._pause_wanted = False
+        self.cell_running = False
+        self.tasks: dict[str, Task] = {}
 
     @property
     def is_free(self) -> bool:
-        return self._accepted is None and self._running is None
+        foreground = [task for task in self.tasks.values() if not task.background]
+        return self._accepted is None and self._running is None and not foreground
 
     def say(self, report: AnyReport) -> None:
         self.reports.append(report)
@@ -83,6 +88,30 @@ class ModelWorker:
         assert self.engine == "idle"
         self._seen.add(item.item_uid)
         self._accepted = item.item_uid
+
+    def start_task(self, task: Task) -> bool | None:
+        """Accept and begin a task, unless it was seen before; False: refused, None: nobody answers."""
+        if not self.alive:
+            return None
+        if task.task_uid in self._seen:
+            return True
+        assert self.ready, "a task was sent to a worker that is not ready"
+        assert task.payload, "a task was sent without what it has to do"
+        if self.cell_running and not task.background:
+            return False
+        assert task.background or self.is_free, "a foreground task was sent while something is in hand"
+        self._seen.add(task.task_uid)
+        self._executed[task.task_uid] += 1
+        self.tasks[task.task_uid] = task
+        return True
+
+    def end_task(self, success: bool, value: str | None = None) -> None:
+        """The oldest task ends."""
+        if self.alive and self.tasks:
+            uid = next(iter(self.tasks))
+            del self.tasks[uid]
+            msg = "" if success else "It failed."
+            self.say(TaskEnded(time=5.0, task_uid=uid, success=success, msg=msg, return_value=value, time_start=4.0))
 
     def take(self) -> None:
         """The main thread begins with the accepted item."""

@@ -35,6 +35,12 @@ _ITEMS = st.sampled_from(
         {"item_type": "plan", "name": "count", "kwargs": {"num": b"bytes"}},
         {"item_type": "plan", "name": "count", "meta": {"a": b"bytes", "\ud800": 10**30}},
         {"item_type": "plan", "name": "count", "result": 1, "meta": {"a": "\ud800", "b": 1}},
+        {"item_type": "function", "name": "f", "args": [1, "\ud800"]},
+        {"item_type": "function", "name": "f", "kwargs": {"num": 10**30}},
+        {"item_type": "function", "name": "_f"},
+        {"item_type": "function", "name": "f", "args": {}},
+        {"item_type": "function", "name": "f", "kwargs": {"num": b"bytes"}},
+        {"item_type": "function"},
     ]
 )
 _POSITIONS = st.one_of(st.none(), st.sampled_from(["front", "back", "middle"]), st.integers(-8, 8), _ABSURD)
@@ -83,6 +89,12 @@ class Laws(RuleBasedStateMachine):
             "test_name": st.sampled_from(["reserve_kernel", "other", None]),
             "user_group_permissions": st.one_of(st.just({"user_groups": {"root": {}, "primary": {}}}), _ABSURD),
             "restore_permissions": st.booleans(),
+            "script": st.one_of(st.sampled_from(["x = 1", "x = '\ud800'", None]), _ABSURD),
+            "update_lists": st.booleans(),
+            "update_re": st.one_of(st.booleans(), _ABSURD),
+            "run_in_background": st.one_of(st.booleans(), _ABSURD),
+            "interrupt_task": st.booleans(),
+            "interrupt_plan": st.booleans(),
             "restore_plans_devices": st.booleans(),
             "before_uid": self._uid(),
             "after_uid": self._uid(),
@@ -121,6 +133,24 @@ class Laws(RuleBasedStateMachine):
             what = {"items": [_GOOD] * 2} if method.endswith("batch") else {"item": _GOOD}
             params = {**what, "user": "me", "user_group": "primary", "pos": pos}
         self.shell.call(method, **params)
+
+    @rule(background=st.booleans(), cell=st.sampled_from([False, False, False, True]), restarted=st.booleans())
+    def task(self, background: bool, cell: bool, restarted: bool) -> None:
+        """A task is started; it may cross a cell that holds the kernel, or the manager may end before the worker hears of it."""
+        if self.shell.worker:
+            self.shell.worker.cell_running = cell
+        self.shell.call("script_upload", script="x = 1", run_in_background=background)
+        if restarted:
+            self.shell.restart()
+        while self.shell.wishes:
+            self.shell.carry_out()
+
+    @rule(success=st.booleans(), value=st.sampled_from([None, "[1, NaN]", '"\\ud800"']), seen=st.booleans())
+    def end_task(self, success: bool, value: str | None, seen: bool) -> None:
+        if self.shell.worker:
+            self.shell.worker.end_task(success, value)
+        if seen:
+            self.shell.pull()
 
     @rule(data=st.data())
     def move(self, data: st.DataObject) -> None:
@@ -249,6 +279,8 @@ class Laws(RuleBasedStateMachine):
             rp.RunClosed(time=1.0, item_uid=None, run_uid="r", exit_status="fail"),
             rp.EnvironmentFailed(time=1.0, msg="late"),
             rp.EnvironmentClosed(time=1.0),
+            rp.TaskEnded(time=1.0, task_uid=uid, success=True, time_start=0.5),
+            rp.ListsUpdated(time=1.0, plans=PLANS, devices={}, problems=("odd: left out",)),
             rp.EnvironmentReady(time=1.0, plans=PLANS, devices=DEVICES, engine=worker.engine),
         ]
         report = data.draw(st.sampled_from(stray))

@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from gateway_manager import STOP, FakeManager
 from jupyter_server.auth import Authorizer, IdentityProvider, User
@@ -15,6 +16,9 @@ from jupyter_server.auth import Authorizer, IdentityProvider, User
 from jupyter_queueserver.api import methods
 from jupyter_queueserver.api.http_form import FURTHER_ROUTES, NOT_SERVED
 from jupyter_queueserver.api.http_routes import OPERATIONS
+from jupyter_queueserver.core.catalogue import Catalogue
+from jupyter_queueserver.core.permissions import Permissions
+from jupyter_queueserver.core.reduced import reduced_plans
 from jupyter_queueserver.gateway import requests as requests_module
 from jupyter_queueserver.gateway.handler import STRANGER_LIMIT
 from jupyter_queueserver.gateway.identity import UserGroups
@@ -106,6 +110,26 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("POST", "/queue/item/add/batch", {"items": [STOP, 3]}, 400),
     ("POST", "/queue/item/add/batch", {"items": {}}, 400),
     ("POST", "/re/runs", {"option": 3}, 400),
+    ("POST", "/queue/item/update", {"replace": True}, 400),
+    ("POST", "/queue/autostart", {}, 400),
+    ("POST", "/queue/autostart", {"enable": "yes"}, 400),
+    ("POST", "/lock", {"queue": True}, 400),
+    ("POST", "/lock", {"lock_key": None}, 400),
+    ("POST", "/lock", {"lock_key": "k", "user_group": "primary"}, 400),
+    ("POST", "/unlock", {}, 400),
+    ("POST", "/unlock", {"lock_key": ""}, 400),
+    ("POST", "/queue/mode/set", {"mode": {"loop": True}, "surplus": True}, 400),
+    ("GET", "/task/status", {"task_uid": 3}, 400),
+    ("GET", "/task/result", {"task_uid": ["u"]}, 400),
+    ("GET", "/plans/existing", {"reload": True}, 400),
+    ("GET", "/plans/existing", {"reduced": 1}, 400),
+    ("GET", "/test/server/sleep", {}, 400),
+    ("GET", "/test/server/sleep", {"time": "1"}, 400),
+    ("GET", "/test/server/sleep", {"time": -1}, 400),
+    ("GET", "/test/server/sleep", {"time": 1e9}, 400),
+    ("GET", "/test/server/sleep", '{"time": NaN}', 400),
+    ("GET", "/test/server/sleep", None, 422),
+    ("GET", "/lock/info", None, 422),
     ("GET", "/queue/get", {"user": "x"}, 400),
     ("GET", "/status", {"surplus": 1}, 400),
     ("GET", "/plans/allowed", {"user_group": "x"}, 400),
@@ -155,6 +179,73 @@ async def test_judged_by_the_manager(api: Any) -> None:
         reply = await api("POST", path, body)
         assert reply.code == 200
         assert words in json.loads(reply.body)["msg"]
+
+
+async def test_the_type_of_the_body(api: Any, manager: FakeManager) -> None:
+    for kind in ("application/json", "Application/JSON; charset=utf-8", "application/problem+json"):
+        assert (await api("GET", "/queue/get", {}, headers={"Content-Type": kind})).code == 200, kind
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json", ""):
+        reply = await api("POST", "/queue/start", {}, headers={"Content-Type": kind})
+        assert reply.code == 422, kind
+        assert "application/json" in json.loads(reply.body)["detail"][0]["msg"]
+        assert (await api("POST", "/queue/start", "", headers={"Content-Type": kind})).code == 200, kind
+    for path in ("/permissions/get", "/re/runs/active"):
+        assert (await api("GET", path, "no JSON", headers={"Content-Type": "text/plain"})).code == 200, path
+
+
+async def test_a_body_without_a_type_is_json(jp_serverapp: Any, http_server_client: Any, manager: FakeManager) -> None:
+    body = b'{"mode": {"loop": true}}'
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+    head = f"POST /a%40b/queueserver/api/queue/mode/set HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+    writer.write(f"{head}Authorization: ApiKey {jp_serverapp.identity_provider.token}\r\n\r\n".encode() + body)
+    async with asyncio.timeout(5.0):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    assert manager.requests[-1]["params"] == {"mode": {"loop": True}}
+
+
+MODES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"mode": {"loop": True}}, {"mode": {"loop": True}}),
+    ({"mode": "default"}, {"mode": "default"}),
+    ({"loop": True, "ignore_failures": False}, {"mode": {"loop": True, "ignore_failures": False}}),
+    ({"loop": True, "lock_key": "k"}, {"mode": {"loop": True}, "lock_key": "k"}),
+    ({"lock_key": "k"}, {"lock_key": "k"}),
+    ({"strange": 1}, {"mode": {"strange": 1}}),
+]
+
+
+async def test_the_mode_with_and_without_its_key(api: Any, manager: FakeManager) -> None:
+    for sent, expected in MODES:
+        assert (await api("POST", "/queue/mode/set", sent)).code == 200
+        assert manager.requests[-1] == {"method": "queue_mode_set", "params": expected}
+
+
+PLAN = {
+    "name": "count",
+    "module": "m",
+    "properties": {"is_generator": True},
+    "parameters": [{"name": "num", "kind": {"name": "KEYWORD_ONLY", "value": 3}, "annotation": {"type": "int"}, "default": "1"}],
+}
+
+
+async def test_plans_in_the_short_form(api: Any, manager: FakeManager) -> None:
+    everything = Permissions.parse({"user_groups": {"root": {"allowed_plans": [None]}, "primary": {"allowed_plans": [None]}}})
+    manager.state = msgspec.structs.replace(manager.state, catalogue=Catalogue({"count": PLAN}, {}, everything))
+    for name in ("plans_existing", "plans_allowed"):
+        method = methods()[name]
+        whole = json.loads((await api("GET", method.path, {"reduced": False})).body)
+        short = json.loads((await api("GET", method.path, {"reduced": True})).body)
+        assert whole[name] == {"count": PLAN}
+        assert short == whole | {name: reduced_plans({"count": PLAN})}
+        assert "reduced" not in manager.requests[-1]["params"]
+
+
+async def test_sleep_lets_others_go_on(api: Any) -> None:
+    sleeping = asyncio.ensure_future(api("GET", "/test/server/sleep", {"time": 0.3}))
+    assert (await api("GET", "/status")).code == 200
+    assert not sleeping.done()
+    reply = await sleeping
+    assert (reply.code, json.loads(reply.body)) == (200, {"success": True, "msg": ""})
 
 
 async def test_nan_and_numbers_go_through_as_they_came(api: Any, manager: FakeManager) -> None:

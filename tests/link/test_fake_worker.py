@@ -10,11 +10,12 @@ import pytest
 
 from jupyter_queueserver.core.errors import WorkerRefused
 from jupyter_queueserver.core.items import Item
-from jupyter_queueserver.core.reports import EnvironmentFailed, ItemEnded, ItemPaused, Report
+from jupyter_queueserver.core.reports import EnvironmentFailed, ItemEnded, ItemPaused, Report, TaskEnded
+from jupyter_queueserver.core.tasks import Task
 from jupyter_queueserver.link.errors import WorkerUnreachable
 from jupyter_queueserver.link.messages import StartReply
 from jupyter_queueserver.link.worker import WorkerLink
-from jupyter_queueserver.testing import FakePlan, FakeWorker
+from jupyter_queueserver.testing import FakePlan, FakeTask, FakeWorker
 
 
 def item(uid: str, name: str = "count") -> Item:
@@ -109,5 +110,40 @@ def test_startup_code_that_fails_ends_the_fake() -> None:
         assert await worker.died == "The worker process ended with exit code 3."
         assert isinstance(worker.reports[0], EnvironmentFailed)
         assert rings == [1]
+
+    asyncio.run(scenario())
+
+
+def a_task(uid: str, background: bool = False, name: str = "") -> Task:
+    if name:
+        return Task(task_uid=uid, kind="function", background=background, time_start=1.0, payload=f'{{"name": "{name}"}}')
+    return Task(task_uid=uid, kind="script", background=background, time_start=1.0, payload='{"script": ""}')
+
+
+def test_fake_tasks_are_done_once_and_foreground_ones_hold_the_main_thread() -> None:
+    async def scenario() -> None:
+        worker = FakeWorker(tasks={"script": FakeTask(seconds=None), "gives": FakeTask(value=(1, 2))})
+        await settle()
+        assert (await worker.start_task(a_task("t1"), 1)).accepted
+        assert not (await worker.start_task(a_task("t1"), 1)).accepted
+        for refused in (worker.start(item("a"), 1), worker.start_task(a_task("t2"), 1), worker.close(1)):
+            with pytest.raises(WorkerRefused) as refusal:
+                await refused
+            assert refusal.value.code == "busy"
+        await worker.start_task(a_task("t3", background=True, name="gives"), 1)
+        await settle()
+        assert (await worker.status()).tasks == ("t1",)
+        with pytest.raises(WorkerRefused):
+            await worker.interrupt(1, plan=True, task=False)
+        await worker.interrupt(1, plan=False, task=True)
+        await settle()
+        ended = [report for report in worker.reports if isinstance(report, TaskEnded)]
+        assert [(report.task_uid, report.success, report.return_value) for report in ended] == [
+            ("t3", True, "[1,2]"),
+            ("t1", False, None),
+        ]
+        assert worker.started == ["t1", "t3"]
+        worker.metadata_values = {"a": {"b": 1, "c": 2}}
+        assert await worker.metadata(("/a/b",)) == '{"a":{"b":1}}'
 
     asyncio.run(scenario())

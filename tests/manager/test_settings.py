@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jupyter_queueserver.manager.configfile import write_config
 from jupyter_queueserver.manager.options import parse_options
 from jupyter_queueserver.manager.settings import (
     Settings,
@@ -137,7 +138,21 @@ def test_usage_errors_end_with_status_2(words: list[str], capsys: pytest.Capture
         ("startup: {device_max_depth: true}", "must be an integer"),
         ("network: {zmq_control_addr: 5}", "must be a text"),
         ("a: [", "cannot be read"),
-        ("operation: {console_logging_level: LOUD}", "cannot be used"),
+        ("operation: {console_logging_level: LOUD}", "must be one of VERBOSE, NORMAL, QUIET, SILENT"),
+        ("netwerk: {}", "did you mean 'network'"),
+        ("run_engine: {kafka_topic: x}", "Unknown section 'run_engine'"),
+        ("network: {zmq_adr: x}", "did you mean 'network/zmq_"),
+        ("network: {startup_dir: x}", "did you mean 'startup/startup_dir'"),
+        ("network: {zmq_control_addr: $NO_SUCH_NAME}", "NO_SUCH_NAME.* is not set"),
+        ("network: {zmq_control_addr: '${NO_SUCH_NAME}'}", "NO_SUCH_NAME.* is not set"),
+        ("network: {redis_addr: 'localhost:6379'}", "not in Redis"),
+        ("operation: {user_group_permissions_reload: SOMETIMES}", "must be one of NEVER, ON_REQUEST, ON_STARTUP"),
+        ("operation: {emergency_lock_key: ''}", "must not be empty"),
+        ("worker: {permitted_re_metadata_keys: /a}", "must be a list of texts"),
+        ("worker: {permitted_re_metadata_keys: [1]}", "must be a list of texts"),
+        ("worker: {permitted_re_metadata_keys: [a]}", "must begin with a slash"),
+        ("worker: {ipython_shell_port: '6000'}", "must be an integer"),
+        ("worker: {ipython_shell_port: 70000}", "ipython_shell_port"),
     ],
 )
 def test_broken_configuration_is_refused(tmp_path: Path, text: str, match: str) -> None:
@@ -146,19 +161,32 @@ def test_broken_configuration_is_refused(tmp_path: Path, text: str, match: str) 
         settings("--config", str(tmp_path / "c.yaml"))
 
 
-def test_configuration_directory_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", KEY)
+def test_secret_of_a_wrong_type_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("operation: {emergency_lock_key: 4711}")
+    with pytest.raises(SettingsError, match="must be a text") as caught:
+        settings("--config", str(tmp_path / "c.yaml"))
+    assert "4711" not in str(caught.value)
+
+
+def test_configuration_directory_and_variables(tmp_path: Path) -> None:
     (tmp_path / "net.yml").write_text("network: {zmq_private_key: '${MY_KEY}', zmq_publish_console: true}\n")
     (tmp_path / "op.yml").write_text("operation: {console_logging_level: QUIET, print_console_output: false}\n")
     (tmp_path / ".hidden").write_text("[")
-    found = settings("--config", str(tmp_path))
+    (tmp_path / "notes.py").write_text("[")
+    (tmp_path / "__pycache__").mkdir()
+    found = settings("--config", str(tmp_path), MY_KEY=KEY)
     assert (found.zmq_private_key, found.zmq_publish_console) == (KEY, True)
     assert (found.log_level, found.console_output) == ("QUIET", False)
     (tmp_path / "again.yml").write_text("operation: {}\n")
     with pytest.raises(SettingsError, match="in both"):
-        settings("--config", str(tmp_path))
+        settings("--config", str(tmp_path), MY_KEY=KEY)
     with pytest.raises(SettingsError, match="does not exist"):
         settings("--config", str(tmp_path / "none"))
+
+
+def test_dollar_signs(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("operation: {emergency_lock_key: 'a$$B-$ {$X}${X}y'}\n")
+    assert settings("--config", str(tmp_path / "c.yaml"), X="1").emergency_lock_key == "a$B-$ {1}1y"
 
 
 def test_startup_directory(tmp_path: Path) -> None:
@@ -179,7 +207,7 @@ def test_startup_profile(tmp_path: Path) -> None:
     startup = tmp_path / "profile_lab" / "startup"
     startup.mkdir(parents=True)
     found = settings("--startup-profile", "lab", IPYTHONDIR=str(tmp_path))
-    assert (found.startup_kind, found.startup, found.ipython_dir) == ("profile", "lab", None)
+    assert (found.startup_kind, found.startup, found.ipython_dir) == ("profile", "lab", str(tmp_path))
     assert found.user_group_permissions == str(startup / "user_group_permissions.yaml")
     where = ["--startup-profile", "lab", "--ipython-dir", str(tmp_path)]
     assert settings(*where).ipython_dir == str(tmp_path)
@@ -188,6 +216,109 @@ def test_startup_profile(tmp_path: Path) -> None:
         settings(*where, "--startup-dir", str(tmp_path))
     with pytest.raises(SettingsError, match="does not exist"):
         settings("--startup-profile", "none", "--ipython-dir", str(tmp_path))
+
+
+def test_a_profile_beside_a_module(tmp_path: Path) -> None:
+    """Without the kernel it tells where the files are; with it, its startup files are executed first."""
+    startup = tmp_path / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    words = ["--ipython-dir", str(tmp_path), "--startup-module", "lab.start"]
+    found = settings(*words)
+    assert (found.startup_kind, found.startup_profile) == ("module", None)
+    assert found.existing_plans_devices == str(startup / "existing_plans_and_devices.yaml")
+    found = settings(*words, "--use-ipython-kernel", "ON")
+    assert (found.startup_kind, found.startup, found.startup_profile) == ("module", "lab.start", "default")
+    assert found.ipython_dir == str(tmp_path)
+
+
+def test_the_startup_directory_of_a_profile(tmp_path: Path) -> None:
+    startup = tmp_path / "profile_lab" / "startup"
+    startup.mkdir(parents=True)
+    assert settings("--startup-dir", str(startup)).startup_kind == "dir"
+    found = settings("--startup-dir", str(startup), "--use-ipython-kernel", "ON")
+    assert (found.startup_kind, found.startup, found.ipython_dir) == ("profile", "lab", str(tmp_path))
+    assert found.user_group_permissions == str(startup / "user_group_permissions.yaml")
+    assert settings("--startup-dir", str(tmp_path), "--use-ipython-kernel", "ON").startup_kind == "dir"
+
+
+def test_permissions_and_lists() -> None:
+    found = settings()
+    assert (found.user_group_permissions_reload, found.update_existing_plans_devices) == ("ON_STARTUP", "ENVIRONMENT_OPEN")
+    found = settings("--user-group-permissions-reload=NEVER", "--update-existing-plans-devices", "ALWAYS")
+    assert (found.user_group_permissions_reload, found.update_existing_plans_devices) == ("NEVER", "ALWAYS")
+
+
+def test_permitted_metadata_keys(tmp_path: Path) -> None:
+    assert settings().permitted_re_metadata_keys == ("/",)
+    assert settings("--permitted-re-metadata-keys", "/a", "/b/c").permitted_re_metadata_keys == ("/a", "/b/c")
+    variable = {"QSERVER_PERMITTED_RE_METADATA_KEYS": "/x:/y"}
+    assert settings(**variable).permitted_re_metadata_keys == ("/x", "/y")
+    (tmp_path / "c.yaml").write_text("worker: {permitted_re_metadata_keys: [/p/q]}\n")
+    assert settings("--config", str(tmp_path / "c.yaml"), **variable).permitted_re_metadata_keys == ("/p/q",)
+
+
+def test_emergency_lock_key(tmp_path: Path) -> None:
+    variable = {"QSERVER_EMERGENCY_LOCK_KEY_FOR_SERVER": "from the environment"}
+    assert settings(**variable).emergency_lock_key == "from the environment"
+    (tmp_path / "c.yaml").write_text("operation: {emergency_lock_key: '${KEY}'}\n")
+    assert settings("--config", str(tmp_path / "c.yaml"), KEY="file", **variable).emergency_lock_key == "file"
+
+
+def test_kernel_options(tmp_path: Path) -> None:
+    on = ["--use-ipython-kernel", "ON"]
+    assert settings(*on).ipython_kernel_ip is None
+    assert settings(*on, "--ipython-kernel-ip", "localhost").ipython_kernel_ip == "127.0.0.1"
+    found = settings(*on, "--ipython-matplotlib", "qt5", QSERVER_IPYTHON_KERNEL_SHELL_PORT="60001")
+    assert (found.ipython_kernel_ip, found.ipython_shell_port, found.ipython_hb_port) == ("127.0.0.1", 60001, None)
+    assert found.ipython_matplotlib == "qt5"
+    assert settings("--ipython-kernel-ip", "auto").ipython_kernel_ip is None  # nobody is to attach to a hidden kernel
+    for address in ("auto", "192.168.1.5"):
+        with pytest.raises(SettingsError, match="not encrypted"):
+            settings(*on, "--ipython-kernel-ip", address)
+        assert settings(*on, "--ipython-kernel-ip", address, "--allow-remote").ipython_kernel_ip == address
+    for address in ("0.0.0.0", "::1", "somewhere"):  # noqa: S104 - it is refused
+        with pytest.raises(SettingsError, match="--ipython-kernel-ip"):
+            settings(*on, "--ipython-kernel-ip", address, "--allow-remote")
+    with pytest.raises(SettingsError, match="QSERVER_IPYTHON_KERNEL_HB_PORT must be an integer"):
+        settings(QSERVER_IPYTHON_KERNEL_HB_PORT="many")
+    found = settings(*on, "--ipython-connection-file", "k.json", "--ipython-connection-dir", str(tmp_path))
+    assert (found.ipython_connection_file, found.ipython_connection_dir) == ("k.json", str(tmp_path))
+
+
+def test_redis_is_refused_with_what_to_do() -> None:
+    for words in (["--redis-addr", "localhost:6379"], ["--redis-name-prefix", ""]):
+        with pytest.raises(SettingsError, match="--data-dir"):
+            settings(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--kafka-topic=x"], "the option --kafka-topic was removed"),
+        (["--databroker-config", "x"], "the option --databroker-config was removed"),
+        (["--zmq-enc", "msgpack"], "cannot be shortened: --zmq-enc may mean --zmq-encoding"),
+        (["--existing-plans-and-devices", "."], "did you mean --existing-plans-devices?"),
+        (["status"], "unexpected words: status"),
+    ],
+)
+def test_unknown_words_are_named(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_options(words, {})
+    assert caught.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_saved_settings_are_a_configuration_file(tmp_path: Path) -> None:
+    assert parse_options([], {"QSERVER_SETTINGS_SAVE_TO_FILE": "x.yaml"}).save_to == "x.yaml"
+    (tmp_path / "lab").mkdir()
+    words = ["--startup-dir", str(tmp_path / "lab"), "--verbose", "--permitted-re-metadata-keys", "/a", "/b", "--keep-re"]
+    found = settings(*words, QSERVER_EMERGENCY_LOCK_KEY_FOR_SERVER="cost $5", QSERVER_USE_IPYTHON_KERNEL="on")
+    file = tmp_path / "saved.yaml"
+    write_config(found, file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert settings("--config", str(file)) == found
+    with pytest.raises(SettingsError, match="QSERVER_SETTINGS_SAVE_TO_FILE"):
+        write_config(found, tmp_path / "none" / "saved.yaml")
 
 
 def test_module_needs_the_yaml_files(tmp_path: Path) -> None:

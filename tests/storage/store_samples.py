@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core.catalogue import Catalogue
+from jupyter_queueserver.core.codec import Verbatim
 from jupyter_queueserver.core.items import Item
+from jupyter_queueserver.core.locks import Lock, key_digest
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import StartupFile
 from jupyter_queueserver.core.state import Environment, Execution, Failure, QueueMode, Run, State
+from jupyter_queueserver.core.tasks import Task, TaskResult
 from jupyter_queueserver.instance import identity_of
 from jupyter_queueserver.storage import Owner
 
@@ -23,6 +26,13 @@ RUNS = (
     Run(uid="r1", scan_id=7, is_open=False, exit_status="success"),
     Run(uid="r2", scan_id=None, is_open=True, exit_status=None),
 )
+LOCK = Lock(environment=True, user="me", note="ü", time=1.5, uid="l1", salt="s", digest=key_digest("s", "key"))
+SCRIPT = Task(task_uid="t1", kind="script", background=False, time_start=1.5, payload='{"script": "x = \'ü\'"}')
+FUNCTION = Task(task_uid="t2", kind="function", background=True, time_start=2.5, payload="{}")
+RESULT = TaskResult(
+    task_uid="t2", success=True, return_value=Verbatim([1, 10**30, float("inf"), "ü"]), time_start=2.5, time_stop=3.5
+)
+FAILED = TaskResult(task_uid="t1", success=False, msg="It broke", traceback="Traceback\n", time_start=1.5, time_stop=4.5)
 
 
 def owner(address: str = "ipc:///tmp/a") -> Owner:
@@ -57,6 +67,10 @@ def kept(state: State) -> dict[str, object]:
         "plans": state.catalogue.plans,
         "devices": state.catalogue.devices,
         "permissions": state.catalogue.permissions.to_wire(),
+        "autostart": state.autostart,
+        "lock": state.lock,
+        "tasks": state.tasks,
+        "task_results": state.task_results,
     }
 
 
@@ -97,6 +111,18 @@ EVERY_CHANGE: tuple[ch.AnyChange, ...] = (
     ch.RunsSet(),
     ch.RunningSet(item=None),
     ch.QueueCleared(),
+    ch.AutostartSet(enabled=True),
+    ch.LockSet(lock=LOCK),
+    ch.LockSet(lock=Lock(uid="l2")),
+    ch.TaskStarted(task=SCRIPT),
+    ch.TaskStarted(task=FUNCTION),
+    ch.TaskAccepted(task_uid="t2"),
+    ch.TaskFinished(result=RESULT),
+    ch.TaskFinished(result=FAILED),
+    ch.TaskStarted(task=SCRIPT),
+    ch.TasksDropped(task_uids=("t1", "unknown")),
+    ch.TaskResultsForgotten(task_uids=("t2",)),
+    ch.AutostartSet(enabled=False),
 )
 
 

@@ -1,7 +1,7 @@
 """Tasks: who may start one and when, what the worker is given, and what is kept of the outcome.
 
-A task is in the state, with what it has to do, before the worker hears of it; so a new manager can repeat the start, and the worker
-refuses what it has seen.
+A task is in the state, with what it has to do, before the worker hears of it; so a new manager can repeat the start, and the
+worker refuses what it has seen.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Prints what happened as one line of JSON.
 
 import json
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -45,8 +46,10 @@ class Model:
     def wait(self, condition, what):
         """Poll as the widgets do, until the status fulfils the condition."""
         end = time.monotonic() + PATIENCE
+        pause = threading.Event()
         while not condition(self.status()):
             assert time.monotonic() < end, f"waited for {what}: {self.re_manager_status}"
+            pause.wait(0.02)
 
     def queue(self):
         """``num`` (or the name) of each item in the model's copy of the queue."""
@@ -112,6 +115,7 @@ def editing(model, words):
     model.set_map_param_labels_to_keys()
     model.queue_item_update(item=item | {"kwargs": {"num": 11}})
     assert model.queue() == [4, 11, 2, 3]
+    uids = [model.queue_item_pos_to_uid(place) for place in range(4)]  # the widgets replace: the changed item has a new one
     moves = [
         (model.queue_items_move_up, [11, 4, 2, 3]),
         (model.queue_items_move_down, [4, 11, 2, 3]),
@@ -169,9 +173,11 @@ def engine(model, words):
         model.queue_stop()
         model.queue_stop_cancel()
         model.re_pause(timeout=PATIENCE, option="deferred")
-        assert model.status()["manager_state"] == "paused"
+        model.wait(lambda status: status["manager_state"] == "paused", "the plan to pause")
         model.re_resume(timeout=PATIENCE)
+        model.wait(lambda status: status["re_state"] == "running", "the plan to go on")
         model.re_pause(timeout=PATIENCE, option="immediate")
+        model.wait(lambda status: status["manager_state"] == "paused", "the plan to pause again")
         end(timeout=PATIENCE)
         model.wait(lambda status: status["manager_state"] == "idle", "idle")
         model.load_plan_history()
@@ -187,22 +193,18 @@ def switches(model, words):
     model.queue_autostart(True)
     assert model.status()["queue_autostart_enabled"] is True
     model.queue_autostart(False)
-    start_long(model)
     model.kernel_interrupt()
-    model.wait(lambda status: status["manager_state"] == "paused", "the plan to pause")
-    model.re_halt(timeout=PATIENCE)
-    model.queue_clear()
 
 
 def console(model, words):
     model.start_console_output_monitoring()
-    end = time.monotonic() + PATIENCE
-    said = ""
-    while "Generating" not in said and "count" not in said:
-        assert time.monotonic() < end, said
-        model.environment_update()
-        said += str(model.console_monitoring_thread())
+    model.queue_item_add(item=COUNT | {"name": "failing_plan", "kwargs": {"message": "a line for the console"}})
+    model.queue_start()
+    while "a line for the console" not in model.console_monitoring_thread()[1]:  # each call waits for the next text
+        pass
     model.stop_console_output_monitoring()
+    model.wait(lambda status: status["manager_state"] == "idle", "idle")
+    model.queue_clear()
 
 
 CHAPTERS = (connecting, environment, lists, editing, running, engine, switches, console)
