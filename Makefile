@@ -58,6 +58,7 @@ format: $(VENV)/.test
 
 generate: $(VENV)/.test
 	$(RUN) jupyter_queueserver.api.generate
+	$(RUN) jupyter_queueserver qserver-list-plans-devices --startup-dir jupyter_queueserver/sim_profile --file-dir jupyter_queueserver/sim_profile
 
 test test-all: export FOREIGN_CLIENTS := required
 

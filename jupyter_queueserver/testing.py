@@ -30,7 +30,7 @@ from .core.reports import (
     RunOpened,
     TaskEnded,
 )
-from .core.tasks import Task
+from .core.tasks import TASK_TITLES, Task
 from .instance import Identity
 from .link.errors import WorkerUnreachable
 from .link.messages import PROTOCOL, Allowed, Command, Facts, ItemFate, Phase, StartReply
@@ -273,7 +273,7 @@ class FakeWorker:
                 time=self._clock(),
                 task_uid=task_uid,
                 success=error is None,
-                msg="" if error is None else f"Error occurred while executing '{task.kind}': {error}",
+                msg="" if error is None else f"Error occurred while executing '{TASK_TITLES[task.kind]}': {error}",
                 traceback="" if error is None else f"Traceback (most recent call last):\n{error}\n",
                 return_value=None if error or script.value is None else python_json(script.value).decode(),
                 time_start=began,

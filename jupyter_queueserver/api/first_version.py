@@ -32,7 +32,7 @@ class Command(NamedTuple):
     required
         Those of the keys that may not be left out; they stand last on the command line.
     always
-        Parameters of the method by which it does what the first version did.
+        Parameters of the method by which it does what the first version did, unless a request says otherwise.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Command(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """Keys that a request may have: its own, and those of the method that it does not name differently."""
-        hidden = {*self.keys.values(), *self.always, *self.keys}
+        hidden = {*self.keys.values(), *self.keys}
         return (*self.keys, *(name for name in self.modern.parameter_names if name not in hidden))
 
 
@@ -103,7 +103,7 @@ def modern_params(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
     UnsupportedParameters
         A key that neither the command nor its method has.
     RequestError
-        A key is missing (``missing_key``), or the plan is no object (``wrong_type``).
+        A key is missing (``missing_parameter``), or the plan is no object (``wrong_type``).
     """
     if command.modern.lenient:
         return dict(given)
@@ -116,14 +116,14 @@ def modern_params(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in given:
             raise RequestError(
                 f"{command.name} needs the parameter {name!r}.",
-                code="missing_key",
+                code="missing_parameter",
                 hint='Send e.g. {"plan": {"name": "count", "args": [["det1", "det2"]]}}.',
                 path=name,
             )
     params = {command.keys.get(name, name): value for name, value in given.items()}
     if "plan" in given:
         params[command.keys["plan"]] = _plan_item(given["plan"])
-    return {**params, **command.always}
+    return {**command.always, **params}
 
 
 def _plan_item(plan: Any) -> dict[str, Any]:

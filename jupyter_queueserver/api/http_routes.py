@@ -173,7 +173,7 @@ _OTHERS = (
         scope="write:queue:edit",
         access="write",
         reply=_answer(items=ITEMS, results=ITEMS),
-        body={**_body(spreadsheet=_FILE, data_type=_TEXT), "required": ["spreadsheet"]},
+        body={**_body(spreadsheet=_FILE, data_type=_TEXT), "required": ["spreadsheet"], "additionalProperties": False},
         body_media="multipart/form-data",
         needs_body=True,
         statuses=(413,),

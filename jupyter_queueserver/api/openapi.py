@@ -13,7 +13,7 @@ from . import http_form as form
 from .annotations import annotation_schema
 from .http_routes import OPERATIONS, Operation
 from .openapi_parts import FAILURES, components
-from .registry import Key, Method, Parameter, methods
+from .registry import Key, Method, Parameter, Sent, methods
 
 #: Given by the key, or chosen by the page; any of them does.
 _SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"bearer": []}, {"keyInQuery": []}, {"tokenInQuery": []}, {"cookie": []}]
@@ -182,6 +182,9 @@ def reply_schema(method: Method) -> dict[str, Any]:
 
 def _key(key: Key) -> dict[str, Any]:
     schema = dict(key.schema)
+    may_be_null = key.on_failure is None or isinstance(key.on_failure, Sent)  # a refusal shows what was sent: perhaps nothing
+    if may_be_null and isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
     if key.doc:
         schema["description"] = key.doc
     return schema

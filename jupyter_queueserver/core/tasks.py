@@ -13,6 +13,9 @@ from .codec import Verbatim
 
 TaskKind = Literal["script", "function", "update"]
 
+#: What existing clients know as the kinds of tasks.
+TASK_TITLES: dict[TaskKind, str] = {"script": "Load script", "function": "Execute function", "update": "Load script"}
+
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task that is not over.
@@ -52,6 +55,8 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
         What a function returned, as JSON text; None: nothing, or it is not told here.
     time_start, time_stop
         Seconds since the epoch.
+    time_known
+        When the manager learned of it, which may be later: it was away, or just starting.
     """
 
     task_uid: str
@@ -61,3 +66,4 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     return_value: Verbatim | None = None
     time_start: float
     time_stop: float
+    time_known: float = 0.0

@@ -136,7 +136,7 @@ def _check_keys(method: Method, fields: Fields) -> None:
         raise bad_key(
             f"{method.name}() is missing the required keyword argument '{wanted}'",
             wanted,
-            code="missing_key",
+            code="missing_parameter",
             hint="Add that key to the object in the body.",
         )
 

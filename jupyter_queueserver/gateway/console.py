@@ -6,6 +6,7 @@ They read what the `Feed` keeps; the console websocket is in `sockets`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import Any
 
@@ -97,7 +98,12 @@ class ConsoleUpdateHandler(_ConsoleHandler):
                 hint="Keys of this route: last_msg_uid.",
             )
         if "last_msg_uid" not in wanted:
-            raise bad_key("Parameter 'last_msg_uid' is missing", "last_msg_uid", hint='Send it; "ALL" for all that is kept.')
+            raise bad_key(
+                "Parameter 'last_msg_uid' is missing",
+                "last_msg_uid",
+                code="missing_parameter",
+                hint='Send it; "ALL" for all that is kept.',
+            )
         log = self._feed.log
         messages = [message._asdict() for message in log.since(wanted["last_msg_uid"])]
         await self.send(last_msg_uid=log.uid, console_output_msgs=messages)
@@ -125,17 +131,15 @@ class ConsoleStreamHandler(QueueServerHandler):
         await asyncio.wait([self._reading])
         if not self._reading.cancelled():
             self._reading.result()
-        await self.finish(set_content_type="text/plain; charset=utf-8")
+        with contextlib.suppress(StreamClosedError):
+            await self.finish(set_content_type="text/plain; charset=utf-8")
 
     async def _stream(self) -> None:
-        try:
-            with self._feed.listen("console") as listener:
+        with contextlib.suppress(StreamClosedError), self._feed.listen("console") as listener:
+            await self.flush()
+            while (text := await listener.next()) is not None:
+                self.write(text)
                 await self.flush()
-                while (text := await listener.next()) is not None:
-                    self.write(text)
-                    await self.flush()
-        except StreamClosedError:
-            pass  # the client has gone
 
     def on_connection_close(self) -> None:
         """Stop at once, not at the next message."""

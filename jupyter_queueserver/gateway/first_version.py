@@ -68,5 +68,7 @@ def first_version_routes(given: dict[str, Any]) -> list[Route]:
 
 
 def at_root(routes: Sequence[Route]) -> list[Route]:
-    """Return the routes once more, without the prefix."""
-    return [(path.removeprefix(PREFIX) or "/", handler, given) for path, handler, given in routes if handler not in _NOT_AT_ROOT]
+    """Return the routes once more, without the prefix; what else begins as those of the first version is refused as there."""
+    moved = [(path.removeprefix(PREFIX) or "/", handler, given) for path, handler, given in routes if handler not in _NOT_AT_ROOT]
+    heads = dict.fromkeys(path.split("/")[1] for command in COMMANDS.values() for path in command.paths if path)
+    return [*moved, *((f"/{head}/*", UnknownRouteHandler, {}) for head in heads)]

@@ -32,9 +32,9 @@ _ASSETS = {
 }
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 #: What the page may do beyond what Jupyter allows a page of another site: nothing from elsewhere, no script in the page itself.
-#: Styles within the page are Swagger UI's; its pictures are in its style sheet.
+#: Pictures are within Swagger UI's style sheet.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
     " connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 

@@ -52,7 +52,7 @@ class SleepHandler(CollectingHandler):
             raise malformed_body("missing", ["body"], "Field required")
         if "time" not in wanted:
             raise bad_key(
-                "Parameter 'time' is missing", "time", code="missing_key", hint="Send it: how long to sleep, in seconds."
+                "Parameter 'time' is missing", "time", code="missing_parameter", hint="Send it: how long to sleep, in seconds."
             )
         seconds = wanted["time"]
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)

@@ -36,7 +36,7 @@ class SocketHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: 
         """Seconds that a client has for its pong; then the connection is closed."""
         return _PING_TIMEOUT
 
-    def get_compression_options(self) -> dict[str, Any]:
+    def get_compression_options(self) -> dict[str, Any] | None:
         """Accept ``permessage-deflate`` where a client offers it."""
         return {}
 
@@ -83,6 +83,8 @@ class SocketHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: 
         """Refuse in the form of all routes."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         self.set_header("Content-Type", "application/json")
+        if status_code == 405:
+            self.set_header("Allow", "GET")
         self.finish(refusal_body(status_code, error))
 
 

@@ -18,8 +18,8 @@ import msgspec
 Lists = tuple[dict[str, Any], dict[str, Any]]
 
 _KEYS = ("existing_plans", "existing_devices")
-#: Characters that JSON may hold as they are and YAML may not.
-_UNPRINTABLE = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
+#: Characters that JSON may hold as they are; YAML refuses them or takes them for line ends.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def load_lists(path: str | Path) -> Lists | None:

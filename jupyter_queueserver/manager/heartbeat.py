@@ -24,6 +24,8 @@ from .duty import read_duty
 
 logger = logging.getLogger(__name__)
 
+CONSOLE_PAUSE = 0.05
+"""Seconds between two words about console text: a flood of text must not crowd out what else the watchdog is told."""
 REVIVE_LIMIT = 30.0
 """Longest pause between two attempts to start a watchdog, in seconds; the first pause is 1 s."""
 
@@ -69,6 +71,8 @@ class Heartbeat:
         self._pause = 1.0
         self._next_try = 0.0
         self._changed = asyncio.Event()
+        self._console_timer: asyncio.TimerHandle | None = None
+        self._console_waits: tuple[str, int] | None = None
 
     @property
     def watchdog(self) -> Identity | None:
@@ -94,7 +98,19 @@ class Heartbeat:
 
     def console(self, path: str, offset: int) -> None:
         """Tell a watchdog that shows it that the worker has written text to this file, from this offset on."""
+        if self._console_timer is not None:
+            waiting = self._console_waits
+            if waiting is None or waiting[0] != path:
+                self._console_waits = (path, offset)
+            return
         self._send("console", path, offset)
+        self._console_timer = asyncio.get_running_loop().call_later(CONSOLE_PAUSE, self._console_again)
+
+    def _console_again(self) -> None:
+        self._console_timer = None
+        waiting, self._console_waits = self._console_waits, None
+        if waiting is not None:
+            self.console(*waiting)
 
     async def run(self) -> None:
         """Beat and watch until cancelled."""
@@ -118,6 +134,10 @@ class Heartbeat:
 
     def close(self) -> None:
         """Release the socket.  Watchdogs that were started stay."""
+        if self._console_timer is not None:
+            self._console_timer.cancel()
+            if self._console_waits is not None:
+                self._send("console", *self._console_waits)
         self._forget_watch()
         self._socket.close()
         for child in self._children:

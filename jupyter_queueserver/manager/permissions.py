@@ -42,13 +42,8 @@ def _permissions(path: str) -> Permissions | QueueServerError:
     )
 
 
-def _lists(path: str | None) -> tuple[dict[str, Any], dict[str, Any]] | QueueServerError:
+def _lists(path: str | None) -> tuple[dict[str, Any], dict[str, Any]] | QueueServerError | None:
     try:
-        found = load_lists(path) if path is not None else None
+        return load_lists(path) if path is not None else None
     except ValueError as err:
         return StateError(str(err), code="lists_invalid", hint="Mend the file, or open the environment: it makes a new one.")
-    return found or StateError(
-        f"There is no file with existing plans and devices{f': {path}' if path else ''}",
-        code="no_file",
-        hint="Start the server with --existing-plans-devices, or open the environment once.",
-    )

@@ -38,10 +38,10 @@ class Voice:
     def say(self, text: str) -> None:
         """Say one line, with the time."""
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog: {text}\n"
-        self._screen.show(line)
         if self._log is not None:
             with contextlib.suppress(OSError):  # what cannot be logged is on the screen
                 _append(self._log, line)
+        self._screen.show(line)
 
     def show(self, text: str) -> None:
         """Show a piece of others' output."""

@@ -69,10 +69,7 @@ def resolve_startup(values: Mapping[str, Any], environ: Mapping[str, str]) -> di
     elif source["startup_kind"] == "profile" and base is None:
         base = Path(source["ipython_dir"]) / f"profile_{source['startup']}" / "startup"
     permissions = _file(values.get("user_group_permissions"), base, PERMISSIONS_FILE, "--user-group-permissions")
-    plans = None
-    if base != shipped_profile() or values.get("existing_plans_devices"):
-        # Nothing is written beside the shipped profile: it may belong to another user.
-        plans = _file(values.get("existing_plans_devices"), base, PLANS_FILE, "--existing-plans-devices")
+    plans = _file(values.get("existing_plans_devices"), base, PLANS_FILE, "--existing-plans-devices")
     return {**source, "user_group_permissions": permissions, "existing_plans_devices": plans}
 
 

@@ -44,6 +44,7 @@ from .engine import Engine
 from .interrupts import interrupt_main_thread
 from .ledger import AcceptedItem, AcceptedTask, Ledger
 from .metadata import MetadataUnreadable, read_metadata
+from .tasks import TaskRunner
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ class ControlDesk:
     ----------
     ring_main
         Rings the main thread's doorbell; returns at once, from any thread.
-    begin_background
-        Starts the thread of an accepted background task; returns at once.
+    tasks
+        Begins background tasks, and interrupts the foreground one.
 
     Attributes
     ----------
@@ -88,9 +89,9 @@ class ControlDesk:
         engine: Engine,
         spool: SpoolWriter,
         ring_main: Callable[[], None],
-        begin_background: Callable[[AcceptedTask], None],
+        tasks: TaskRunner,
     ) -> None:
-        self._begin_background = begin_background
+        self._tasks = tasks
         self._record = record
         self._ledger = ledger
         self._engine = engine
@@ -215,7 +216,7 @@ class ControlDesk:
         if not self._ledger.accept_task(task):
             return Refusal(code="busy", msg="A plan or another task is accepted or running.")
         if task.background:
-            self._begin_background(task)
+            self._tasks.begin_background(task)
         else:
             self._ring_main()
         return StartReply(accepted=True, fate="accepted")
@@ -229,7 +230,9 @@ class ControlDesk:
         if plan_runs or self._engine.state == "running":  # the RunEngine has its own way with signals: it takes time to think
             problem = self._engine.request_pause(False, PAUSE_LIMIT)
             return None if problem is None else Refusal(code="engine_refused", msg=problem)
-        if self._ledger.foreground is not None or self.cell_running:
+        if self._ledger.foreground is not None:
+            self._tasks.interrupt()
+        elif self.cell_running:
             interrupt_main_thread()
         return None
 
@@ -252,8 +255,8 @@ class ControlDesk:
         return Refusal(code="already_taken", msg="The item was taken before it could be withdrawn.")
 
     def _pause(self, request: Pause) -> Answer:
-        if self._ledger.running is None:
-            return Refusal(code="not_running", msg="No plan of the queue is running.")
+        if self._ledger.running is None and self._engine.state != "running":
+            return Refusal(code="not_running", msg="No plan is running.")
         problem = self._engine.request_pause(request.deferred, PAUSE_LIMIT)
         if problem is not None:
             return Refusal(code="engine_refused", msg=problem)

@@ -14,15 +14,24 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+INTERRUPTED = "It was interrupted."
+
+#: An interrupt came while none of users' code was running; the next of it ends at once.
+_missed = threading.Event()
+
 
 def interruptible(work: Callable[[], T]) -> T:
-    """Do users' work, which an interrupt may end."""
+    """Do users' work, which an interrupt may end if it is done in the main thread."""
+    if _missed.is_set() and threading.current_thread() is threading.main_thread():
+        _missed.clear()
+        raise KeyboardInterrupt(INTERRUPTED)
     return work()
 
 
 @contextmanager
 def interrupts_taken() -> Iterator[None]:
     """Let interrupts reach what is done by `interruptible`; main thread."""
+    _missed.clear()
     before = signal.signal(signal.SIGINT, _interrupted)
     try:
         yield
@@ -41,5 +50,6 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
     above = frame.f_back if frame is not None else None
     while above is not None:
         if above.f_code is interruptible.__code__:
-            raise KeyboardInterrupt("It was interrupted.")
+            raise KeyboardInterrupt(INTERRUPTED)
         above = above.f_back
+    _missed.set()

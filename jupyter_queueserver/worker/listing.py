@@ -96,9 +96,7 @@ def _shell(source: StartupSource, place: str) -> Any:
         return Shell.instance(config=config, ipython_dir=ipython_dir)
     name = source.value if source.kind == "profile" else source.profile or "default"
     directory = startup_directory(StartupSource(kind="profile", value=name, ipython_dir=source.ipython_dir)).parent
-    return Shell.instance(
-        config=config, ipython_dir=ipython_dir, profile_dir=ProfileDir.find_profile_dir(str(directory))
-    )
+    return Shell.instance(config=config, ipython_dir=ipython_dir, profile_dir=ProfileDir.find_profile_dir(str(directory)))
 
 
 if __name__ == "__main__":

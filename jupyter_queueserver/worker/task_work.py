@@ -59,6 +59,7 @@ class TaskWork:
         self._loader = loader
         self._lists = lists
         self._renew_engine = renew_engine
+        self._renewals = 0
 
     def do(self, task: AcceptedTask) -> str | None:
         """Do it; returns what it returned as JSON text, None if that is nothing.  Raises `TaskFailed`."""
@@ -73,13 +74,14 @@ class TaskWork:
 
     def _run(self, task: AcceptedTask, payload: dict[str, Any]) -> None:
         """Run a script.  What it has done stays done also if it fails, so the rest of the task is done in any case."""
+        renewals = self._renewals
         before = {name: self._namespace.get(name, _MISSING) for name in _ENGINE_NAMES}
         failure: TaskFailed | None = None
         try:
             interruptible(lambda: self._loader.run_script(payload["script"], f"<script {task.uid[:8]}>"))
         except BaseException as err:  # noqa: BLE001 - users' code: reported as it is
             failure = _failed("Failed to execute stript: ", err)
-        if not payload["update_re"]:
+        if not payload["update_re"] and self._renewals == renewals:  # else another task has replaced them, and was allowed to
             self._restore(before)
         if payload["update_re"] or payload["update_lists"]:
             self._update_after(task, payload, failure)
@@ -96,6 +98,7 @@ class TaskWork:
     def _update(self, task: AcceptedTask, *, update_engine: bool, update_lists: bool = True) -> None:
         try:
             if update_engine:
+                self._renewals += 1
                 self._renew_engine(task)
             if update_lists:
                 self._lists.renew()

@@ -11,16 +11,14 @@ import time
 from collections.abc import Callable
 
 from ..core.reports import Report, TaskEnded
-from ..core.tasks import TaskKind
+from ..core.tasks import TASK_TITLES
 from .failures import show, text_of
-from .interrupts import interrupts_taken
+from .interrupts import INTERRUPTED, interrupt_main_thread, interrupts_taken
 from .ledger import AcceptedTask, Ledger
 from .task_work import TaskFailed
 
 log = logging.getLogger(__name__)
 
-#: What existing clients know as the kinds of tasks.
-_TITLES: dict[TaskKind, str] = {"script": "Load script", "function": "Execute function", "update": "Load script"}
 #: Characters of a message or traceback that are reported.
 _TEXT_LIMIT = 100_000
 
@@ -38,14 +36,23 @@ class TaskRunner:
         self._ledger = ledger
         self._report = report
         self._do = do
+        self._interrupted: str | None = None
 
     def run_accepted(self) -> None:
         """Take the accepted foreground task, if there is one, and do it; main thread."""
         task = self._ledger.take_task()
         if task is not None:
             with interrupts_taken():
-                ended = self._done(task)
+                if self._interrupted == task.uid:  # before it could begin
+                    ended = self._failure(task, time.time(), TaskFailed(INTERRUPTED))
+                else:
+                    ended = self._done(task)
             self._end(task, ended)
+
+    def interrupt(self) -> None:
+        """Interrupt the foreground task; from any thread, returns at once."""
+        self._interrupted = self._ledger.foreground
+        interrupt_main_thread()
 
     def begin_background(self, task: AcceptedTask) -> None:
         """Do an accepted task in a thread of its own; returns at once."""
@@ -71,7 +78,7 @@ class TaskRunner:
         return TaskEnded(time=time.time(), task_uid=task.uid, success=True, return_value=value, time_start=began)
 
     def _failure(self, task: AcceptedTask, began: float, err: TaskFailed) -> TaskEnded:
-        msg = f"Error occurred while executing '{_TITLES[task.kind]}': {err.msg}"
+        msg = f"Error occurred while executing '{TASK_TITLES[task.kind]}': {err.msg}"
         show(f"{err.traceback}{msg}")
         return TaskEnded(
             time=time.time(),

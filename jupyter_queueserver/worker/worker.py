@@ -86,7 +86,7 @@ class Worker:
         self._loader = Loader(namespace, transform)
         work = TaskWork(namespace, self._loader, self._lists, self._renew_engine)
         self._tasks = TaskRunner(self._ledger, self.report, work.do)
-        self.desk = ControlDesk(record, self._ledger, self._engine, self._spool, ring_main, self._tasks.begin_background)
+        self.desk = ControlDesk(record, self._ledger, self._engine, self._spool, ring_main, self._tasks)
         self.exit_code: int | None = None
         identity = msgspec.json.encode(identity_of())
         write_private(Path(record.directory) / IDENTITY_FILE, identity)

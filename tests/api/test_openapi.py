@@ -9,12 +9,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from jupyter_queueserver.api import methods
+from jupyter_queueserver.api import Call, methods, refuse
 from jupyter_queueserver.api.annotations import annotation_schema
 from jupyter_queueserver.api.http_form import FURTHER_ROUTES, NOT_SERVED
 from jupyter_queueserver.api.http_routes import OPERATIONS
-from jupyter_queueserver.api.openapi import openapi
+from jupyter_queueserver.api.openapi import openapi, reply_schema
+from jupyter_queueserver.core import codec
 from jupyter_queueserver.core.catalogue import Catalogue
+from jupyter_queueserver.core.errors import RequestError
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.state import State
 from jupyter_queueserver.core.status import status
@@ -49,7 +51,9 @@ def test_it_is_a_valid_document() -> None:
 
 
 def test_the_status_is_described_whole() -> None:
-    shown = status(State(catalogue=Catalogue({}, {}, Permissions.default())), epoch="e", time_text="", version="1", kernel="shown")
+    shown = status(
+        State(catalogue=Catalogue({}, {}, Permissions.default())), epoch="e", time_text="", version="1", kernel="shown"
+    )
     schema = DOCUMENT["components"]["schemas"]["Status"]
     assert set(schema["properties"]) == set(shown)
     Draft202012Validator(schema).validate(shown)
@@ -70,6 +74,16 @@ def test_replies_name_their_keys_and_the_error() -> None:
     reply = _operation("queue_get")["responses"]["200"]["content"]["application/json"]["schema"]
     assert reply["required"] == ["success", "msg", "items", "running_item", "plan_queue_uid"]
     assert reply["properties"]["error"] == {"$ref": "#/components/schemas/Error"}
+
+
+def test_refusing_replies_are_as_described() -> None:
+    for method in methods().values():
+        if method.lenient:
+            continue  # always answered
+        call = Call(method, {})
+        reply = refuse(call, RequestError("no", code="c", hint="h"))
+        schema = reply_schema(method) | {"components": DOCUMENT["components"]}
+        Draft202012Validator(schema).validate(json.loads(codec.to_json(reply)))
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,13 @@ def test_the_monitor_pings_until_ctrl_c(
     assert "Running QServer monitor. Press Ctrl-C to exit ...\n" in printed
     assert printed.count(" - MESSAGE: \n") == 3
     assert [request["method"] for request in recorder.asked] == ["ping"] * 3
+
+
+def test_a_plain_command_loads_nothing_heavy(recorder: Recorder) -> None:
+    heavy = {"rich", "argcomplete", "yaml", "bluesky", "ophyd", "numpy", "pandas", "databroker"}
+    code = "import sys; from jupyter_queueserver.cli import main; main(['status']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "jupyter_queueserver.cli.program" in loaded
+    assert heavy & loaded == set()
+    assert len(recorder.asked) == 1

@@ -36,6 +36,8 @@ from jupyter_queueserver.storage import MemoryDisk, MemoryStore, Owner
 
 WHOLE = 10**6
 _OWNER = Owner(host="h", identity=Identity(1, 2, "b", "n"), address="", since=0.0)
+#: what the worker does not take is dropped
+_REFUSED = "task refused"
 #: calls by which items may leave the queue without being run
 _REMOVERS = ("queue_item_remove", "queue_item_remove_batch", "queue_clear", "queue_item_update")
 
@@ -171,7 +173,7 @@ class Shell:
                 assert state.is_open, "law 6: a task was started without an environment"
                 assert effect.task in state.tasks
                 assert effect.task.payload
-        self._check_tasks(before)
+        self._check_tasks(before, method)
         assert (state.running is None) == (state.execution.state == "idle")
         if state.environment.state == "closed":
             assert state.running is None
@@ -182,7 +184,7 @@ class Shell:
         shown = status(state, epoch="e", time_text="", version="0", kernel="shown")
         over_the_wire(shown, dict[str, Any])
 
-    def _check_tasks(self, before: State) -> None:
+    def _check_tasks(self, before: State, method: str) -> None:
         """The laws of items, for tasks."""
         state = self.state
         tasks = [task.task_uid for task in state.tasks]
@@ -191,10 +193,11 @@ class Shell:
         foreground = [task for task in state.tasks if not task.background]
         assert len(foreground) <= 1
         assert not foreground or state.running is None, "a foreground task beside a plan"
-        assert not set(results) & {task.task_uid for task in before.tasks} - {result.task_uid for result in state.task_results}
+        left = {task.task_uid for task in before.tasks} - {*tasks, *results}
+        assert not left or state.environment.state == "closed" or method == _REFUSED, "a task vanished"
         for result in before.task_results:
             if result.task_uid not in results:
-                assert state.time - result.time_stop > task_rules.KEPT, "a result was forgotten too early"
+                assert state.time - result.time_known > task_rules.KEPT, "a result was forgotten too early"
 
     # effects and reports
 
@@ -225,7 +228,7 @@ class Shell:
         taken = worker.start_task(task)
         if taken is not None:
             rule = task_rules.accepted if taken else task_rules.refused
-            self.submit(lambda step: rule(step, task.task_uid))
+            self.submit(lambda step: rule(step, task.task_uid), "" if taken else _REFUSED)
 
     def pull(self, count: int = WHOLE) -> None:
         """Apply the worker's next reports."""

@@ -67,6 +67,16 @@ def test_reload_takes_the_file_and_always_gives_new_uids() -> None:
     assert stage.state.catalogue.permissions.to_wire() == NOTHING
 
 
+def test_without_a_file_the_lists_stay_and_get_new_uids() -> None:
+    stage = Stage.opened()
+    stage.fetched["permission_files"] = PermissionFiles(permissions=Permissions.default(), lists=None)
+    before, lists = stage.state.versions, (stage.state.catalogue.plans, stage.state.catalogue.devices)
+    stage.ok("permissions_reload", restore_plans_devices=True)
+    assert (stage.state.catalogue.plans, stage.state.catalogue.devices) == lists
+    assert stage.state.versions.plans_existing != before.plans_existing
+    assert stage.state.versions.devices_existing != before.devices_existing
+
+
 def test_a_broken_file_changes_nothing() -> None:
     stage = Stage.opened()
     broken = PermissionsInvalid("The permissions file p.yaml cannot be used: ...")

@@ -194,7 +194,7 @@ class OldQserver:
     Attributes
     ----------
     called
-        The words of every call so far, without parameters' quotes, joined by blanks.
+        The words of every call so far, joined by blanks; without the lock key.
     """
 
     def __init__(self, server: ForeignServer, encoding: str = "json", public_key: str = "") -> None:
@@ -209,15 +209,15 @@ class OldQserver:
 
     def __call__(self, *words: str, code: int = 0, key: str | None = None) -> dict[str, Any]:
         """Run it, expect an exit status, and return the reply that it printed (empty: none was)."""
-        done = self.run(*words, *(() if key is None else ("-k", key)))
+        done = self.run(*words, key=key)
         assert done.returncode == code, f"qserver {' '.join(words)}: {done.returncode}, not {code}\n{done.stdout}{done.stderr}"
         _, _, reply = done.stdout.partition(" - MESSAGE: ")
         return ast.literal_eval(reply.strip()) if reply else {}
 
-    def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
+    def run(self, *words: str, key: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, with a lock key and further environment variables."""
         self.called.append(" ".join(words))
-        command = [str(CLIENTS / "qserver"), *words]
+        command = [str(CLIENTS / "qserver"), *words, *(() if key is None else ("-k", key))]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=LIMIT, check=False, env=self.env | env, cwd=self.server.base
         )

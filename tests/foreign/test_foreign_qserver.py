@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -373,16 +374,18 @@ def test_wrong_encoding_or_key_is_a_communication_error(qserver: OldQserver) -> 
 def test_console_monitor_shows_what_is_printed(qserver: OldQserver) -> None:
     encoding = ("--zmq-encoding", qserver.env.get("QSERVER_ZMQ_ENCODING", "json"))
     command = [str(CLIENTS / "qserver-console-monitor"), "--zmq-info-addr", qserver.server.info, *encoding]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=qserver.env)
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, env=qserver.env)
     assert program.stdout is not None
-    os.set_blocking(program.stdout.fileno(), False)
-    said: list[str] = []
+    output = program.stdout.fileno()
+    said = b""
 
     def has_come() -> bool:
+        nonlocal said
         if qserver.server.status()["manager_state"] == "idle":
             qserver.server.ok("script_upload", script="print('a line for', 'the monitor')")
-        said.append(program.stdout.read() or "" if program.stdout is not None else "")
-        return "a line for the monitor" in "".join(said)
+        while select.select([output], [], [], 0.05)[0] and (more := os.read(output, 65536)):
+            said += more
+        return b"a line for the monitor" in said
 
     with program:
         try:

@@ -17,7 +17,7 @@ from typing import Any
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 PROGRAM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-LIMIT = 60.0
+LIMIT = 30.0
 
 #: Resolves as soon as an expression is true; looks again at each change of the page.
 _UNTIL = """
@@ -108,6 +108,12 @@ class Browser:
         await self.evaluate("document.activeElement.select()")
         await self.call("Input.insertText", text=text)
 
+    async def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file in a field as soon as it is there."""
+        await self.until(f"document.querySelector({json.dumps(selector)}) !== null")
+        found = await self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
+        await self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+
     async def picture(self) -> bytes:
         """Return a picture (PNG) of what is seen."""
         shot = await self.call("Page.captureScreenshot", format="png")
@@ -131,11 +137,13 @@ async def started_browser(folder: Path) -> AsyncIterator[Browser]:
             socket = await websocket_connect(address, max_message_size=64 << 20)
         browser = Browser(socket)
         hearing = asyncio.create_task(browser.hear())
-        for part in ("Page", "Runtime", "Log", "Network"):
-            await browser.call(f"{part}.enable")
-        yield browser
-        socket.close()
-        await hearing
+        try:
+            for part in ("Page", "Runtime", "Log", "Network"):
+                await browser.call(f"{part}.enable")
+            yield browser
+        finally:
+            socket.close()
+            await hearing
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()

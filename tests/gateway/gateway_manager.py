@@ -16,7 +16,7 @@ from jupyter_queueserver.api.dispatch import prepare, refuse_envelope
 from jupyter_queueserver.core import codec
 from jupyter_queueserver.core.catalogue import Catalogue
 from jupyter_queueserver.core.decision import Step
-from jupyter_queueserver.core.errors import QueueServerError
+from jupyter_queueserver.core.errors import QueueServerError, RequestError
 from jupyter_queueserver.core.mirror import public, snapshot
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.state import State
@@ -80,11 +80,13 @@ class FakeManager:
             call = parse_request(request)
         except QueueServerError as err:
             return codec.to_json(refuse_envelope(err))
+        fetched = None if call.method.fetch is None else RequestError("Nothing can be fetched here", code="no_file", hint="")
         if call.method.kind == "read":
-            return codec.to_json(read_call(call, self.state, Context(epoch=self.epoch, version="0", local_time=str)))
+            context = Context(epoch=self.epoch, version="0", local_time=str)
+            return codec.to_json(read_call(call, self.state, context, fetched))
         step = Step(self.state, time.time(), lambda: next(self._uids))
         try:
-            reply = decide(call, step, _finish(prepare(call, self.state, step.new_uid)))
+            reply = decide(call, step, _finish(prepare(call, self.state, step.new_uid)), fetched)
         except QueueServerError as err:
             return codec.to_json(refuse(call, err))
         self.publish(step)

@@ -157,6 +157,25 @@ async def test_stream_sends_what_is_new(
     reading.cancel()
 
 
+async def test_a_client_that_goes_leaves_nothing(
+    jp_serverapp: Any, jp_base_url: str, extension: Any, api: Any, printer: Printer, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+    head = f"GET {jp_base_url}queueserver/api/stream_console_output HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Authorization: ApiKey {jp_serverapp.identity_provider.token}\r\n\r\n".encode())
+    listeners = extension._feed._listeners["console"]
+    async with asyncio.timeout(LIMIT):
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        assert len(listeners) == 1
+        writer.close()
+        await writer.wait_closed()
+        while listeners:
+            await api("GET", "/status")
+    printer.say("nobody hears it\n")
+    await wait_for_text(api, "nobody hears it")
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
 @pytest.mark.parametrize("extra_config", [{"QueueServerExtension": {"events_address": ""}}])
 async def test_without_an_event_stream_it_says_so(api: Any) -> None:
     for path, body, empty in (

@@ -89,3 +89,11 @@ def test_the_licenses_of_foreign_files_are_there() -> None:
     assert "Apache License" in (folder / "LICENSE").read_text(encoding="utf-8")
     assert "SmartBear" in (folder / "NOTICE").read_text(encoding="utf-8")
     assert {path.name for path in folder.iterdir()} >= {"swagger-ui-bundle.js.LICENSE.txt", "README.md"}
+
+
+async def test_a_page_can_send_the_parameters_of_a_get(api: Any, jp_auth_header: dict[str, str], manager: FakeManager) -> None:
+    headers = jp_auth_header | {"X-HTTP-Method-Override": "GET", "Content-Type": "application/json"}
+    reply = await api("POST", "/queue/item/get", {"pos": "back"}, headers=headers)
+    assert reply.code == 200
+    assert manager.requests == [{"method": "queue_item_get", "params": {"pos": "back"}}]
+    assert (await api("POST", "/queue/start", {}, headers=headers)).code == 405  # what changes something stays a POST

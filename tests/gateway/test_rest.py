@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from gateway_manager import STOP, FakeManager
+from jsonschema import Draft202012Validator
 from jupyter_server.auth import Authorizer, IdentityProvider, User
 
 from jupyter_queueserver.api import methods
@@ -427,6 +428,24 @@ async def test_openapi_names_the_place_of_the_routes(api: Any, manager: FakeMana
     document = json.loads((await api("GET", "/openapi.json")).body)
     assert document["servers"][0]["url"] == "/a%40b/queueserver/api"
     assert set(document["paths"]) >= {method.path for method in methods().values() if method.name not in NOT_SERVED}
+
+
+async def test_every_answer_is_as_described(api: Any) -> None:
+    """With no parameters at all; refusals of the manager have the same keys as its answers."""
+    document = json.loads((await api("GET", "/openapi.json")).body)
+    seen = 0
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            if operation["operationId"] not in methods() or operation["operationId"] in ("manager_stop", "manager_kill"):
+                continue
+            reply = await api(verb.upper(), path, {})
+            described = operation["responses"][str(reply.code)]
+            if "$ref" in described:
+                described = document["components"]["responses"][described["$ref"].rpartition("/")[2]]
+            schema = described["content"]["application/json"]["schema"] | {"components": document["components"]}
+            Draft202012Validator(schema).validate(json.loads(reply.body))
+            seen += reply.code == 200
+    assert seen > 40
 
 
 async def test_reading_does_not_count_as_activity(api: Any, jp_web_app: Any) -> None:

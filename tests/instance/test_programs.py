@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import tomllib
+from pathlib import Path
+
 import pytest
 
+import jupyter_queueserver.__main__ as programs
 from jupyter_queueserver.__main__ import PROGRAMS, Program, main, run_program
 
 
@@ -28,3 +33,26 @@ def test_windows_is_refused_with_a_sentence(capsys: pytest.CaptureFixture[str], 
     monkeypatch.setattr("sys.platform", "win32")
     assert main(["start-re-manager"]) == 1
     assert "Windows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status: object = main([name, "--help"])
+    except SystemExit as end:
+        status = end.code
+    assert not status
+    assert "usage: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in ("server", "environments")])
+def test_every_program_is_installed_under_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command itself, and ``jupyter queueserver <name>``."""
+    scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts[name].partition(":")
+    assert module == "jupyter_queueserver.__main__"
+    monkeypatch.setitem(PROGRAMS, name, Program("builtins:len", "counts its arguments"))
+    monkeypatch.setattr(sys, "argv", [name, "a", "b"])
+    assert getattr(programs, function)() == 2
+    monkeypatch.setattr(sys, "argv", ["jupyter-queueserver", name, "a", "b", "c"])
+    assert programs.jupyter_queueserver() == 3

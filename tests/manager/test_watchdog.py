@@ -107,6 +107,7 @@ def test_crash_at_first_start_is_tried_again(stage) -> None:
 def test_second_start_refuses_names_the_owner_and_writes_nothing(stage) -> None:
     first = stage.start()
     stage.expect("ready")
+    assert any("is ready" in line for line in first.stdout)  # it is logged, too
     before = stage.listing()
     status, out, err = stage.finish(stage.start())
     assert (status, out) == (1, "")

@@ -6,14 +6,17 @@ a death, always with a deadline and with words for what did not come.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +34,10 @@ T = TypeVar("T")
 Status = dict[str, Any]
 
 HERE = Path(__file__).parent
-STARTUP = HERE / "startup"
+#: A copy: a server writes the list of plans and devices beside its startup code.
+STARTUP = Path(tempfile.mkdtemp(prefix="jqs-startup-")) / "startup"
+shutil.copytree(HERE / "startup", STARTUP)
+atexit.register(shutil.rmtree, STARTUP.parent, ignore_errors=True)
 BROKEN_STARTUP = HERE / "broken_startup"
 #: Seconds that anything may take that is not measured.
 PATIENCE = 15.0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jupyter_queueserver.link.messages import Allowed
 from jupyter_queueserver.worker import ledger as ledger_module
-from jupyter_queueserver.worker.ledger import AcceptedItem, Ledger, read_ledger
+from jupyter_queueserver.worker.ledger import AcceptedItem, AcceptedTask, Ledger, read_ledger
 
 
 def item(uid: str) -> AcceptedItem:
@@ -110,3 +110,66 @@ def test_a_torn_last_line_is_ignored(tmp_path: Path) -> None:
     ledger.close()
     path.write_bytes(path.read_bytes() + b'{"uid":"b","fa')
     assert read_ledger(path) == {"a": "accepted"}
+
+
+def task(uid: str, background: bool) -> AcceptedTask:
+    return AcceptedTask(uid, "script", background, "{}", 1)
+
+
+mixed_steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["accept", "accept_task", "accept_background"]), st.sampled_from("abcdef")),
+        st.tuples(st.sampled_from(["take", "end", "take_task", "end_task", "end_background"]), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(mixed_steps)
+def test_items_and_foreground_tasks_have_the_main_thread_one_at_a_time(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str | None]]
+) -> None:
+    path = tmp_path_factory.mktemp("ledger") / "accepted.log"
+    ledger = Ledger(path)
+    begun: list[str] = []
+    foreground: AcceptedTask | None = None
+    waiting: AcceptedTask | None = None
+    background: list[AcceptedTask] = []
+    for step, given_uid in steps:
+        uid = str(given_uid)
+        if step == "accept":
+            possible = ledger.is_free and ledger.fate(uid) is None
+            assert ledger.accept(item(uid)) == possible
+        elif step == "accept_task":
+            possible = ledger.is_free and ledger.fate(uid) is None
+            assert ledger.accept_task(task(uid, False)) == possible
+            waiting = task(uid, False) if possible else waiting
+        elif step == "accept_background":
+            possible = ledger.fate(uid) is None
+            assert ledger.accept_task(task(uid, True)) == possible
+            if possible:
+                background.append(task(uid, True))
+                ledger.take_background(background[-1])
+                begun.append(uid)
+        elif step == "take" and (taken := ledger.take()):
+            begun.append(taken.uid)
+        elif step == "end":
+            ledger.end()
+        elif step == "take_task":
+            found = ledger.take_task()
+            assert found == waiting
+            begun += [found.uid] if found else []
+            foreground, waiting = found or foreground, None
+        elif step == "end_task" and foreground:
+            ledger.end_task(foreground)
+            foreground = None
+        elif step == "end_background" and background:
+            ledger.end_task(background.pop())
+        in_hand = [each for each in (ledger.accepted, ledger.running, ledger.foreground) if each is not None]
+        assert len(in_hand) <= 1
+        assert ledger.is_free == (not in_hand)
+        assert len(ledger.tasks) == len(background) + sum(each is not None for each in (foreground, waiting))
+    ledger.close()
+    assert len(begun) == len(set(begun))
+    assert {uid for uid, fate in read_ledger(path).items() if fate in ("taken", "ended")} == set(begun)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import linecache
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,18 @@ def test_metadata_persist_and_copy_as_a_plain_dictionary(tmp_path: Path, caplog:
 )
 def test_of_a_list_of_metadata_the_lower_index_wins(meta: Any, merged: dict[str, Any]) -> None:
     assert merged_metadata(meta) == merged
+
+
+def test_scripts_run_in_the_namespace_and_their_sources_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    loader = Loader(namespace, lambda text: text.replace("%magic", "magic = 1"))
+    monkeypatch.setattr("jupyter_queueserver.worker.loader._SCRIPTS_KEPT", 2)
+    for name in ("<script 1>", "<script 2>", "<script 3>"):
+        loader.run_script("x = __name__\n%magic\n", name)
+    assert (namespace["x"], namespace["magic"]) == ("__main__", 1)
+    assert "__file__" not in namespace
+    assert linecache.getlines("<script 1>") == []
+    assert linecache.getlines("<script 3>") == ["x = __name__\n", "%magic\n"]
+    with pytest.raises(ZeroDivisionError):
+        loader.run_script("y = 1\n1 / 0\n", "<script 4>")
+    assert namespace["y"] == 1

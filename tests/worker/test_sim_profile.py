@@ -11,6 +11,7 @@ from bluesky import RunEngine
 from jupyter_queueserver.core.checks import ItemChecker
 from jupyter_queueserver.core.errors import ItemInvalid
 from jupyter_queueserver.core.permissions import Permissions
+from jupyter_queueserver.link.lists import load_lists
 from jupyter_queueserver.worker.convert import bind_item
 from jupyter_queueserver.worker.introspect import NamespaceDescription, describe_namespace
 from jupyter_queueserver.worker.registration import Registry
@@ -73,6 +74,13 @@ def test_everything_is_described(found):
     for name in own:
         assert found.plans[name]["description"]
         assert all("description" in parameter for parameter in found.plans[name]["parameters"])
+
+
+def test_the_shipped_lists_are_those_of_the_namespace(found):
+    """Names only: the descriptions of bluesky's plans differ from version to version of bluesky."""
+    plans, devices = load_lists(FOLDER / "existing_plans_and_devices.yaml")
+    assert set(plans) == set(found.plans), "run `make generate`"
+    assert set(devices) == set(found.devices), "run `make generate`"
 
 
 def test_permissions_of_the_two_groups(found, permissions):

@@ -21,11 +21,11 @@ class PermissionFiles(msgspec.Struct, frozen=True, kw_only=True):
     permissions
         Content of the file with the permissions.
     lists
-        Existing plans and existing devices.
+        Existing plans and existing devices; None: there is no such file.
     """
 
     permissions: Permissions | QueueServerError
-    lists: tuple[dict[str, Any], dict[str, Any]] | QueueServerError
+    lists: tuple[dict[str, Any], dict[str, Any]] | QueueServerError | None
 
 
 def set_permissions(step: Step, permissions: Any) -> None:
@@ -59,11 +59,15 @@ def may_reload(config: Config, *, permissions: bool) -> None:
 
 
 def reload(step: Step, files: PermissionFiles, *, permissions: bool, lists: bool) -> None:
-    """Take over what the files say; all of it or, if one cannot be used, nothing."""
+    """Take over what the files say; all of it or, if one cannot be used, nothing.
+
+    Without a file the lists stay what they are: none is written as long as no environment was opened.
+    """
     may_reload(step.config, permissions=permissions)
     wanted = _usable(files.permissions) if permissions else step.state.catalogue.permissions
     if lists:
-        plans, devices = _usable(files.lists)
+        catalogue = step.state.catalogue
+        plans, devices = _usable(files.lists) or (dict(catalogue.plans), dict(catalogue.devices))
         step.emit(PlansSet(plans=plans))
         step.emit(DevicesSet(devices=devices))
     step.emit(PermissionsSet(permissions=wanted.to_wire()))

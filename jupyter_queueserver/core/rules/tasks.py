@@ -24,7 +24,7 @@ from ..tasks import Task, TaskKind, TaskResult
 from .execution import require_worker
 from .submission import item_shape, nested_too_deeply, submitter
 
-#: Seconds that a result is kept at least.
+#: Seconds that a result is kept at least, once it is known.
 KEPT = 120.0
 #: Bytes of a result beside its texts.
 _OVERHEAD = 300
@@ -194,6 +194,7 @@ def ended(step: Step, report: TaskEnded) -> None:
         return_value=value,
         time_start=report.time_start,
         time_stop=report.time,
+        time_known=step.now,
     )
     step.emit(TaskFinished(result=result))
     if old := _outlived(step.state.task_results, step.now):
@@ -205,7 +206,7 @@ def _outlived(results: tuple[TaskResult, ...], now: float) -> tuple[str, ...]:
     old, room = [], TASK_RESULTS_LIMIT
     for index, result in enumerate(reversed(results)):
         room -= _size(result)
-        if index and (room < 0 or now - result.time_stop > KEPT):
+        if index and (room < 0 or now - result.time_known > KEPT):
             old.append(result.task_uid)
     return tuple(old)
 

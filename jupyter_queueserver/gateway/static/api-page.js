@@ -35,6 +35,32 @@
     }
   };
 
+  // What a body begins with when it is edited: the required keys only, because many of the others exclude each other.
+  const plan = { item_type: "plan", name: "count", args: [["det"]], kwargs: { num: 3 } };
+  const samples = { item: plan, items: [plan], script: "print('hello')" };
+  const blanks = { string: "", array: [], object: {}, boolean: false, number: 1, integer: 0 };
+
+  const beginning = (schema) =>
+    Object.fromEntries(
+      (schema.required || []).map((name) => {
+        const type = [((schema.properties || {})[name] || {}).type].flat()[0];
+        return [name, samples[name] ?? blanks[type] ?? ""];
+      }),
+    );
+
+  const addBeginnings = (response) => {
+    const description = JSON.parse(response.text);
+    for (const path of Object.values(description.paths)) {
+      for (const operation of Object.values(path)) {
+        const media = ((operation.requestBody || {}).content || {})["application/json"];
+        if (media !== undefined && media.example === undefined && media.examples === undefined) {
+          media.example = beginning(media.schema || {});
+        }
+      }
+    }
+    response.text = JSON.stringify(description);
+  };
+
   window.queueServerPage = window.SwaggerUIBundle({
     domNode: page,
     url: page.dataset.openapi,
@@ -53,6 +79,12 @@
         carryBody(request);
       }
       return request;
+    },
+    responseInterceptor: (response) => {
+      if (response.ok && response.url === new URL(page.dataset.openapi, document.baseURI).href) {
+        addBeginnings(response);
+      }
+      return response;
     },
   });
 })();

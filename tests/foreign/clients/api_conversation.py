@@ -5,7 +5,6 @@ Command line: one JSON object, see `scene.Scene.words`; ``chapters`` may name th
 
 import json
 import sys
-import traceback
 
 import chapters_core
 import chapters_guard
@@ -13,6 +12,7 @@ import chapters_queue
 import chapters_run
 from recorder import drive
 from scene import Scene, reset
+from telling import own_traceback
 
 
 async def converse(scene):
@@ -34,8 +34,8 @@ async def tell(chapter, scene):
     """Run one chapter; returns its traceback, or nothing."""
     try:
         await chapter(scene)
-    except Exception:  # noqa: BLE001 - whatever goes wrong in a client is what the report is about
-        return traceback.format_exc()
+    except Exception as err:  # noqa: BLE001 - whatever goes wrong in a client is what the report is about
+        return own_traceback(err)
     return ""
 
 

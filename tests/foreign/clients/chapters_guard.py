@@ -2,7 +2,7 @@
 
 import contextlib
 
-from bluesky_queueserver_api import BFunc
+from bluesky_queueserver_api import BFunc, BInst
 from chapters_run import next_fitting
 from recorder import deadline, raises
 from scene import PATIENCE, count
@@ -114,9 +114,6 @@ async def credentials(scene):
     await rm.set_authorization_key(token=scene.words["token"])
     assert rm.auth_method == rm.AuthorizationMethods.TOKEN
     assert (await scene.status())["manager_state"] == "idle"
-    await rm.set_authorization_key()
-    with raises(rm.HTTPClientError, "401"):
-        await scene.status()
     await rm.set_authorization_key(api_key="wrong")
     with raises(rm.HTTPClientError, "401: Invalid API key"):
         await scene.status()
@@ -127,6 +124,17 @@ async def credentials(scene):
     assert await rm.logout() == {}
     assert rm.auth_method == rm.AuthorizationMethods.NONE
     await rm.set_authorization_key(api_key=scene.words["token"])
+
+
+async def no_credentials(scene):
+    """A key that is taken away is away: no cookie takes its place, though the client keeps cookies."""
+    rm = scene.rm
+    await rm.set_authorization_key()
+    with raises(rm.HTTPClientError, "401"):
+        await scene.status()
+    with raises(rm.HTTPClientError, "401"):
+        await rm.queue_clear()
+    assert await rm.api_scopes() == {"roles": [], "scopes": []}
 
 
 async def no_user_database(scene):
@@ -151,7 +159,7 @@ async def trailing_slash(scene):
     """``http://host:port/queueserver/``: the websocket of the monitor then has a doubled slash in its path."""
     other = await scene.make(http_server_uri=scene.words["uri"] + "/")
     assert (await other.status())["manager_state"] == "idle"
-    await other.item_add(count(1))
+    await other.item_add(BInst("queue_stop"))
     for name in ("system_info_monitor", "console_monitor"):
         await getattr(other, name).enable()
     await next_fitting(other.system_info_monitor, lambda said: "status" in said, other.RequestTimeoutError)
@@ -178,5 +186,5 @@ async def ending(scene):
 
 
 FIRST = (locking, lock_keys)
-HTTP = (credentials, no_user_database, trailing_slash)
+HTTP = (credentials, no_credentials, no_user_database, trailing_slash)
 LAST = (ending,)

@@ -28,6 +28,11 @@ async def connecting(scene):
             await rm.send_request(method=("GET", "/api/queue/item/add"))
         with raises(rm.HTTPClientError, "400"):
             await rm.send_request(method="queue_get", params={"zz": 1})
+        for _ in range(20):  # the connection stays usable after a refusal, or the refusal says that it is closed
+            with raises(rm.HTTPClientError, "404"):
+                await rm.send_request(method=("POST", "/api/nonsense"), params={"zz": 1})
+            await rm.queue_get(reload=True)
+            assert (await rm.status(reload=True))["manager_state"] == "idle"
     else:
         with raises(rm.RequestFailedError, "Unknown method 'nonsense'"):
             await rm.send_request(method="nonsense")

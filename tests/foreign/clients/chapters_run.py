@@ -33,6 +33,11 @@ async def environment(scene):
     assert (await scene.finish_task(updated["task_uid"]))["success"]
     updated = await rm.environment_update(run_in_background=True)
     assert (await scene.finish_task(updated["task_uid"]))["success"]
+    # This version of the package has no function for these.
+    if not scene.is_http:
+        await rm.send_request(method="manager_test", params={"test_name": "reserve_kernel"})
+    metadata = await rm.send_request(method=("GET", "/api/re/metadata") if scene.is_http else "re_metadata")
+    assert isinstance(metadata["re_metadata"], dict), metadata
     await rm.environment_close()
     await rm.wait_for_idle(timeout=PATIENCE)
     status = await scene.status()

@@ -91,6 +91,8 @@ def long_count(seconds=60):
 async def reset(scene):
     """Bring the server back to idle, unlocked and empty, whatever the chapter before has left."""
     api = Recorder(scene.rm._target)
+    if scene.is_http:
+        await api.set_authorization_key(api_key=scene.words["token"])
     status = await api.status(reload=True)
     if any(status["lock"].values()):
         await api.unlock(scene.words["emergency_key"])

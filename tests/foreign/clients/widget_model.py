@@ -8,10 +8,10 @@ import json
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 
 from bluesky_widgets.models.run_engine_client import RunEngineClient
+from telling import own_traceback
 
 #: Seconds that anything may take that is not measured.
 PATIENCE = 30
@@ -111,7 +111,7 @@ def editing(model, words):
     uids = [model.queue_item_pos_to_uid(place) for place in range(4)]
     assert model.queue_item_uid_to_pos(uids[2]) == 2
     item = model.queue_item_by_uid(uids[1])
-    assert model.get_item_value_for_label(item=item, label="USER") == words["user"]
+    assert model.get_item_value_for_label(item=item, label="USER") == item["user"]
     model.set_map_param_labels_to_keys()
     model.queue_item_update(item=item | {"kwargs": {"num": 11}})
     assert model.queue() == [4, 11, 2, 3]
@@ -135,6 +135,12 @@ def editing(model, words):
     assert sorted(model.queue()) == [4, 11, 11]
     model.queue_clear()
     assert model.queue() == []
+    sheet = Path(words["export"]).with_suffix(".csv")
+    sheet.write_text("plan,args,num\ncount,\"['det']\",5\nquick,,\n")
+    model.queue_upload_spreadsheet(file_path=str(sheet))
+    assert model.queue() == [5, "quick"]
+    model.queue_clear()
+    model.load_plan_queue()
 
 
 def running(model, words):
@@ -205,6 +211,7 @@ def console(model, words):
     model.stop_console_output_monitoring()
     model.wait(lambda status: status["manager_state"] == "idle", "idle")
     model.queue_clear()
+    model.clear()
 
 
 CHAPTERS = (connecting, environment, lists, editing, running, engine, switches, console)
@@ -220,8 +227,8 @@ def converse(words):
     for chapter in CHAPTERS:
         try:
             chapter(model, words)
-        except Exception:  # noqa: BLE001 - whatever goes wrong in a client is what the report is about
-            report[chapter.__name__] = traceback.format_exc()
+        except Exception as err:  # noqa: BLE001 - whatever goes wrong in a client is what the report is about
+            report[chapter.__name__] = own_traceback(err)
         else:
             report[chapter.__name__] = ""
     return {"chapters": report, "unused": model.unused(), "qt": [name for name in sys.modules if "qt" in name.lower()]}

@@ -266,6 +266,39 @@ def test_an_interrupt_ends_a_task(shared: Any) -> None:
     run(scenario())
 
 
+def test_an_interrupt_that_comes_at_once_is_not_lost(shared: Any) -> None:
+    rig, run = shared
+
+    async def scenario() -> None:
+        for _ in range(5):
+            wanted = script("import time\ntime.sleep(1000)")
+            await rig.link.start_task(wanted, rig.fence)
+            await rig.link.interrupt(rig.fence, plan=False, task=True)
+            ended = await rig.until(TaskEnded, task_uid=wanted.task_uid)
+            assert ended.msg.endswith("It was interrupted.")
+        assert await value(rig, "3") == 3
+
+    run(scenario())
+
+
+def test_a_plan_that_a_script_runs_can_be_paused_and_its_interrupt_ends_the_task(shared: Any) -> None:
+    rig, run = shared
+
+    async def scenario() -> None:
+        for pausing in (lambda: rig.link.pause(False, rig.fence), lambda: rig.link.interrupt(rig.fence, plan=False, task=True)):
+            trace, go = rig.paths()
+            uid = await begin(rig, script(f"RE(until({str(trace)!r}, {str(go)!r}))"))
+            await rig.wait_for(trace.exists)
+            await pausing()
+            ended = await rig.until(TaskEnded, task_uid=uid)
+            assert not ended.success
+            assert rig.pulled(EngineState)[-1].state == "paused"
+            assert (await result(rig, script("RE.abort()"))).success
+            assert rig.pulled(EngineState)[-1].state == "idle"
+
+    run(scenario())
+
+
 def test_a_task_that_swallows_interrupts_or_blocks_in_c_holds_up_nobody_else(shared: Any) -> None:
     rig, run = shared
 

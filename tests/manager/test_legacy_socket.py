@@ -15,7 +15,7 @@ import zmq.asyncio
 from manager_parts import open_state, rig
 
 from jupyter_queueserver.api import Context
-from jupyter_queueserver.api.first_version import COMMANDS
+from jupyter_queueserver.api.first_version import COMMANDS, modern_request
 from jupyter_queueserver.core import codec
 from jupyter_queueserver.core.addresses import FIRST_VERSION_CONTROL
 from jupyter_queueserver.manager.control import ControlSocket
@@ -71,6 +71,19 @@ def test_shared_names_and_own_names_are_understood(tmp_path: Path) -> None:
     on_stage(tmp_path, work)
 
 
+def test_a_request_that_was_translated_before_is_taken_as_it_is(tmp_path: Path) -> None:
+    """As `qserver -c` sends it; who says what is meant is believed."""
+    for keep in (True, False):
+        request = {"method": "re_stop", "params": {"keep_first": keep, "lock_key": "k"}}
+        assert modern_request(request) == request
+    assert modern_request({"method": "re_stop"}) == {"method": "re_stop", "params": {"keep_first": True}}
+
+    async def work(ask: Ask) -> None:
+        assert (await ask("re_stop", {"keep_first": True}))["error"]["code"] == "not_paused"
+
+    on_stage(tmp_path, work)
+
+
 def test_a_plan_is_added_in_the_name_of_such_a_client(tmp_path: Path) -> None:
     """Today's check of the plan comes first; the names are those of the refusing reply's own text."""
 
@@ -95,7 +108,7 @@ def test_methods_of_today_keep_their_meaning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "code"),
     [
-        ({}, "missing_key"),
+        ({}, "missing_parameter"),
         ({"plan": 3}, "wrong_type"),
         ({"plan": {}, "item": {}}, "unsupported_parameters"),
         ({"plan": {}, "surplus": 1}, "unsupported_parameters"),

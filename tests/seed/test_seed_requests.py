@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shlex
 from typing import Any
 
 import pytest
-from conftest import Web
 from seed_lines import REQUESTS, Row
 from seed_manager import SeedManager
+from seed_web import LIMIT, TOKEN, Web
 
 from jupyter_queueserver.api.first_version import COMMANDS
 
@@ -62,8 +63,8 @@ def test_each_declared_route_is_there(web: Web) -> None:
 
 
 WRONG: list[tuple[str, str | None, int, str]] = [
-    ("/queue/plan/add", "{}", 400, "missing_key"),
-    ("/queue/plan/add", None, 400, "missing_key"),
+    ("/queue/plan/add", "{}", 400, "missing_parameter"),
+    ("/queue/plan/add", None, 400, "missing_parameter"),
     ("/queue/plan/add", '{"plan": 3}', 400, "wrong_type"),
     ("/queue/plan/add", '{"plan": {"name": "count"}, "surplus": 1}', 400, "unsupported_parameters"),
     ("/queue/plan/add", '{"item": {"name": "count"}}', 400, "unsupported_parameters"),
@@ -75,11 +76,12 @@ WRONG: list[tuple[str, str | None, int, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "status", "code"), WRONG)
+@pytest.mark.parametrize("prefix", ["", "/queueserver"], ids=["root", "below"])
 def test_a_wrong_request_is_refused_with_detail(
-    path: str, body: str | None, status: int, code: str, manager: SeedManager, web: Web
+    path: str, body: str | None, status: int, code: str, prefix: str, manager: SeedManager, web: Web
 ) -> None:
     manager.prepare("open")
-    found, answer = web.ask("POST", f"/queueserver{path}", body)
+    found, answer = web.ask("POST", f"{prefix}{path}", body)
     assert (found, answer["error"]["code"]) == (status, code)
     assert answer["detail"]
     assert manager.requests == []
@@ -118,6 +120,22 @@ def test_todays_interface_is_there_without_prefix(manager: SeedManager, web: Web
     added = '{"item": {"item_type": "plan", "name": "count", "args": [1]}, "pos": -1}'
     assert web.ask("POST", "/api/queue/item/add", added)[1]["success"]
     assert manager.facts()["queue"] == [1, 2, 3, 4, "count"]
+
+
+def test_a_browser_gets_the_page_at_the_root_too(web: Web) -> None:
+    for path in ("/", "/docs"):
+        connection = http.client.HTTPConnection(web.place, timeout=LIMIT)
+        connection.request("GET", path, headers={"Authorization": f"token {TOKEN}", "Accept": "text/html"})
+        reply = connection.getresponse()
+        assert (reply.status, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8"), path
+        assert b"swagger" in reply.read()
+        connection.close()
+
+
+def test_doubled_slashes_and_keys_in_the_query_are_taken(manager: SeedManager, web: Web) -> None:
+    manager.prepare("open")
+    assert web.ask("POST", f"//queue//clear/?token={TOKEN}", Authorization="")[0] == 200
+    assert manager.facts()["queue"] == []
 
 
 def test_jupyter_itself_goes_on(web: Web) -> None:
