@@ -41,7 +41,8 @@ def texts_of(node: ast.expr | None) -> Iterator[str]:
 
 
 def codes_of(tree: ast.Module) -> Iterator[str]:
-    """Codes of refusals: ``code=...`` of a call, ``code: str = ...`` of a function, ``code = ...`` of a class."""
+    """Codes of refusals: ``code=...`` of a call, ``code: str = ...`` of a function, ``code = ...`` of a class,
+    ``"code": ...`` of a dictionary."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
@@ -51,6 +52,10 @@ def codes_of(tree: ast.Module) -> Iterator[str]:
             for statement in node.body:
                 if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "code":
                     yield from texts_of(statement.value)
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "code":
+                    yield from texts_of(value)
         elif isinstance(node, ast.arguments):
             for argument, default in zip(node.kwonlyargs, node.kw_defaults, strict=True):
                 if argument.arg == "code":

@@ -154,6 +154,9 @@ class QueueServerHandler(APIHandler):
         """Refuse in one form; a page of another server that may ask may also read why it was refused."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         self.set_cors_headers()
+        body = getattr(self.request, "_body_future", None)
+        if body is not None and not body.done():
+            self.set_header("Connection", "close")  # tornado does not read on for who was refused; the client must know
         if isinstance(error, Refusal):
             for name, value in error.headers.items():
                 self.set_header(name, value)

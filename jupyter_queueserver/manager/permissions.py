@@ -38,7 +38,7 @@ def _permissions(path: str) -> Permissions | QueueServerError:
     except PermissionsInvalid as err:
         return err
     return found or PermissionsInvalid(
-        f"There is no permissions file {path}", code="no_file", hint="Write the file, or use permissions_set.", path=""
+        f"There is no permissions file {path}", hint="Write the file, or use permissions_set.", path=""
     )
 
 

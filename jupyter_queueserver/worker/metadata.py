@@ -88,7 +88,7 @@ class MetadataUnreadable(Exception):
         ``metadata_not_json`` or ``metadata_slow``.
     """
 
-    def __init__(self, msg: str, code: str) -> None:
+    def __init__(self, msg: str, *, code: str) -> None:
         super().__init__(msg)
         self.code = code
 
@@ -111,9 +111,9 @@ def read_metadata(run_engine: Any, keys: tuple[str, ...], limit: float) -> str:
     reader.start()
     reader.join(limit)
     if not outcome:
-        raise MetadataUnreadable(f"The metadata of the Run Engine cannot be read within {limit:g} s.", "metadata_slow")
+        raise MetadataUnreadable(f"The metadata of the Run Engine cannot be read within {limit:g} s.", code="metadata_slow")
     if isinstance(outcome[0], Exception):
-        raise MetadataUnreadable(f"Failed to serialize RE metadata with JSON: {outcome[0]}", "metadata_not_json")
+        raise MetadataUnreadable(f"Failed to serialize RE metadata with JSON: {outcome[0]}", code="metadata_not_json")
     return outcome[0]
 
 

@@ -133,7 +133,9 @@ def clean_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home)}
 
 
-def run_client(script: str, home: Path, words: Mapping[str, Any], limit: float) -> dict[str, Any]:
+def run_client(
+    script: str, home: Path, words: Mapping[str, Any], limit: float, *, env: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Run a script of `clients/` with the clients' Python and return what it reports (its last line, JSON).
 
     Parameters
@@ -142,12 +144,13 @@ def run_client(script: str, home: Path, words: Mapping[str, Any], limit: float) 
         What it is told, on its command line as JSON.
     limit
         Seconds until it is killed.
+    env
+        Its environment; None: `clean_environment`.
     """
+    env = clean_environment(home) if env is None else env
     command = [str(CLIENTS / "python"), str(SCRIPTS / script), json.dumps(words)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=limit, check=False, env=clean_environment(home), cwd=home
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False, env=env, cwd=home)
     except subprocess.TimeoutExpired as err:
         said = "\n".join(part.decode() if isinstance(part, bytes) else part for part in (err.stdout, err.stderr) if part)
         raise AssertionError(f"{script} did not end within {limit:g} s\n{said[-4000:]}") from None

@@ -1,6 +1,6 @@
 """The command `qserver` of bluesky-queueserver 0.0.25, unchanged, over JSON, msgpack and CurveZMQ.
 
-Every sub-command with its exit status; the small programs `qserver-console-monitor` and `qserver-zmq-keys` too.
+Every sub-command with its exit status; the programs `qserver-console-monitor`, `qserver-console` and `qserver-zmq-keys` too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from foreign_stage import CLIENTS, EMERGENCY_KEY, LIMIT, OldQserver, clean_environment, foreign_server, free_address, need_clients
+from foreign_stage import (
+    CLIENTS,
+    EMERGENCY_KEY,
+    LIMIT,
+    OldQserver,
+    clean_environment,
+    foreign_server,
+    free_address,
+    need_clients,
+    run_client,
+)
 from harness import until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
@@ -394,6 +404,13 @@ def test_console_monitor_shows_what_is_printed(qserver: OldQserver) -> None:
             program.send_signal(signal.SIGINT)
         assert program.wait(LIMIT) in (0, 1)
     qserver.server.wait_state("idle")
+
+
+def test_old_console_attaches_to_the_worker(qserver: OldQserver) -> None:
+    server = qserver.server
+    words = ["-a", server.control, "--zmq-encoding", qserver.env.get("QSERVER_ZMQ_ENCODING", "json")]
+    assert run_client("old_console.py", server.base, {"words": words}, 60.0, env=qserver.env) == {"status": 0}
+    assert server.wait_state("idle")["worker_environment_exists"]
 
 
 def test_old_keys_program_makes_a_pair(old: OldQserver) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,10 +10,13 @@ import pytest
 import requests
 import schemathesis
 from fuzz_server import fuzz_server
+from fuzz_values import likely_values, values
 from harness import is_process
 from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 from line_real import TOKEN, TalkServer
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -34,6 +38,7 @@ EXCLUDED = {
     "events": "a websocket",
     "test_server_sleep": "it does nothing else than take time",
 }
+LIKELY = likely_values(values(st.floats(allow_nan=False, allow_infinity=False)))
 DOCUMENT = openapi("0", "/queueserver/api")
 
 
@@ -56,33 +61,88 @@ def place() -> Iterator[Place]:
 
 
 def operations() -> list[Any]:
-    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    """All operations of the document that are called."""
+    config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
+    schema = schemathesis.openapi.from_dict(DOCUMENT, config=config)
     found = [result.ok() for result in schema.get_all_operations()]
-    return [each for each in found if each.definition.raw["operationId"] not in EXCLUDED]
+    assert set(EXCLUDED) <= set(map(name_of, found))
+    return [each for each in found if name_of(each) not in EXCLUDED]
 
 
 def name_of(operation: Any) -> str:
+    """The stable name of an operation."""
     return operation.definition.raw["operationId"]
 
 
-def fuzz(place: Place, operation: Any, mode: GenerationMode, count: int) -> None:
-    """Send so many cases of an operation."""
+@st.composite
+def right_cases(draw: st.DrawFn, operation: Any) -> Any:
+    """Cases of the right form, some of them with values that mean something."""
+    case = draw(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    if isinstance(case.body, dict):
+        for name in case.body:
+            if name in LIKELY and draw(st.booleans()):
+                case.body[name] = draw(LIKELY[name])
+    return case
 
-    @seed(3)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(operation.as_strategy(generation_mode=mode))
-    def send(case: Any) -> None:
-        case.call_and_validate(base_url=place.base, session=place.session, checks=CHECKS)
 
-    send()
+def can_be_wrong(operation: Any) -> bool:
+    """Whether there is anything in a request that could have a wrong form."""
+    body = operation.definition.raw.get("requestBody")
+    return body is not None and "application/json" in body["content"]
+
+
+def fuzz(place: Place, operation: Any, count: int, number: int = 1) -> None:
+    """Send so many cases of an operation in the right form, and as many in a wrong one."""
+    strategies = [right_cases(operation)]
+    if can_be_wrong(operation):
+        strategies.append(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    for strategy in strategies:
+
+        @seed(number)
+        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(strategy)
+        def send(case: Any) -> None:
+            case.call_and_validate(base_url=place.base, session=place.session, checks=CHECKS)
+
+        send()
 
 
 @pytest.mark.parametrize("operation", operations(), ids=name_of)
 def test_operation(place: Place, operation: Any) -> None:
-    fuzz(place, operation, GenerationMode.POSITIVE, 5)
-    fuzz(place, operation, GenerationMode.NEGATIVE, 5)
+    fuzz(place, operation, 6)
+
+
+def test_the_manager_lives(place: Place) -> None:
+    assert place.server.manager == place.manager
+    assert is_process(place.manager)
+    assert place.session.get(f"{place.base}/status", timeout=5).json()["store_failure"] is None
+
+
+def test_without_the_key(place: Place) -> None:
+    """Whatever a stranger sends, the answer is one of the document, too."""
+    with requests.Session() as stranger:
+        for operation in operations():
+            fuzz(place._replace(session=stranger), operation, 1)
+    assert place.session.get(f"{place.base}/status", timeout=5).json()["items_in_queue"] >= 0
+
+
+def test_the_checks_find_something(place: Place) -> None:
+    """A document that says something else than the server is found out."""
+    wrong = json.loads(json.dumps(DOCUMENT))
+    wrong["paths"]["/status"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "array"}
+    operation = schemathesis.openapi.from_dict(wrong)["/status"]["GET"]
+    with pytest.raises(FailureGroup, match="violates schema"):
+        operation.Case(body={}, media_type="application/json").call_and_validate(
+            base_url=place.base, session=place.session, checks=CHECKS
+        )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_at_length(place: Place) -> None:
+    """Some thousand cases, round after round, so that every operation meets what the others have left."""
+    for number in range(2, 6):
+        place.session.post(f"{place.base}/environment/open", json={}, timeout=5)
+        for operation in operations():
+            fuzz(place, operation, 15, number)
+    assert place.server.manager == place.manager

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from fuzz_server import fuzz_server
+from fuzz_values import likely_values, values
 from harness import is_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,44 +20,17 @@ ENDING = {"manager_stop", "manager_kill"}
 EXAMPLES = 150
 CALLS = 300
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=12,
-)
-items = st.fixed_dictionaries(
-    {"item_type": st.sampled_from(["plan", "instruction", "function"]) | json_values},
-    optional={
-        "name": st.sampled_from(["quick", "count", "failing_plan", "queue_stop", "double"]) | json_values,
-        "args": st.lists(json_values, max_size=2) | json_values,
-        "kwargs": st.dictionaries(st.text(max_size=5), json_values, max_size=2) | json_values,
-        "meta": json_values,
-        "item_uid": st.text(max_size=40),
-        "properties": json_values,
-    },
-)
-#: Values that lead further into a method than chance would.
-likely: dict[str, st.SearchStrategy[Any]] = {
-    "item": items,
-    "items": st.lists(items, max_size=3),
-    "user": st.just("me"),
-    "user_group": st.sampled_from(["primary", "observer", "root", "nobodies"]),
-    "pos": st.sampled_from(["front", "back"]) | st.integers(-3, 3),
-    "pos_dest": st.sampled_from(["front", "back"]) | st.integers(-3, 3),
-    "option": st.sampled_from(["deferred", "immediate", "active", "open", "closed"]),
-    "mode": st.dictionaries(st.sampled_from(["loop", "ignore_failures"]), st.booleans()) | st.just("default"),
-    "lock_key": st.sampled_from(["k1", "k2"]),
-    "uids": st.lists(st.text(max_size=5), max_size=3),
-}
+ANYTHING = values(st.floats())
+LIKELY = likely_values(ANYTHING)
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> dict[str, Any]:
     """A request with a method that exists, whose parameters are mostly of its own."""
     method = methods()[draw(st.sampled_from(sorted(set(methods()) - ENDING)))]
-    params = {name: draw(likely.get(name, json_values) | json_values) for name in method.parameter_names if draw(st.booleans())}
+    params = {name: draw(LIKELY.get(name, ANYTHING) | ANYTHING) for name in method.parameter_names if draw(st.booleans())}
     if draw(st.integers(0, 9)) == 0:
-        params |= draw(st.dictionaries(st.text(max_size=8), json_values, max_size=2))
+        params |= draw(st.dictionaries(st.text(max_size=8), ANYTHING, max_size=2))
     return {"method": method.name, "params": params}
 
 
@@ -105,7 +79,7 @@ def send_bytes(door: Door, count: int) -> None:
     """Frames that are no request, or perhaps are by chance."""
 
     @fuzzed(count)
-    @given(st.lists(st.binary(max_size=60) | json_values.map(door.line.encode), min_size=1, max_size=3))
+    @given(st.lists(st.binary(max_size=60) | ANYTHING.map(door.line.encode), min_size=1, max_size=3))
     def send(frames: list[bytes]) -> None:
         reply = ask(door, *frames)
         if reply.get("success") is not None:

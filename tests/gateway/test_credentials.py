@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -137,6 +138,24 @@ async def test_keys_do_not_get_into_logs(call: Call, token: str, caplog: pytest.
         await call(verb, f"{path}?token={token}-wrong-secret")
     assert "api_key=[secret]" in caplog.text
     assert token not in caplog.text
+
+
+async def test_who_is_refused_early_is_told_that_the_connection_ends(
+    jp_serverapp: Any, http_server_client: Any, token: str, manager: FakeManager
+) -> None:
+    async def head_of(verb: str, path: str, key: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+        head = f"{verb} /a%40b/queueserver/api{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n"
+        writer.write(f"{head}Authorization: ApiKey {key}\r\n\r\n{{}}".encode())
+        async with asyncio.timeout(5.0):
+            answer = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return answer
+
+    for verb, path, key in (("POST", "/queue/start", "wrong"), ("GET", "/status", "wrong"), ("GET", "/queue/start", token)):
+        assert b"\r\nConnection: close\r\n" in await head_of(verb, path, key), path
+    for verb, path in (("POST", "/queue/item/update"), ("GET", "/status"), ("POST", "/auth/apikey")):
+        assert b"Connection:" not in await head_of(verb, path, token), path
 
 
 PASSWORD = {
