@@ -34,6 +34,7 @@ def status(state: State, context: Context) -> dict[str, Any]:
 
 @read(
     scope="read:config",
+    access="execute",  # who has the kernel's key can run code in it
     words="config",
     reply={"config": Key(OBJECT, {}, "``ip_connect_info``: how to connect to the worker's kernel")},
 )

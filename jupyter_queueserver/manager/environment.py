@@ -1,4 +1,4 @@
-"""The manager's hands at the worker: carries out effects, brings reports in, sees the worker die, finds it again.
+"""The manager's hands at the worker: opens and ends it, brings its reports in, sees it die, finds it again.
 
 Everything that is lost with this process is found again by `Environment.recover`.  It decides nothing: what a report or a
 death means is the matter of the core.
@@ -12,18 +12,13 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from ..core import effects
-from ..core.decision import Step
-from ..core.errors import QueueServerError, ServiceError, StateError, WorkerRefused
-from ..core.items import Item
+from ..core.errors import QueueServerError, StateError, WorkerRefused
 from ..core.rules import environment as environment_rules
-from ..core.rules import execution as execution_rules
-from ..core.rules import tasks as task_rules
-from ..core.rules.execution import end_running
 from ..core.rules.recovery import foreign_worker_adopted, worker_adopted
 from ..documents.deaths import mark_dead
 from ..instance import Instance
@@ -38,19 +33,15 @@ from ..link.environment import (
 )
 from ..link.errors import WorkerUnreachable
 from ..link.launch import sweep_sockets
-from ..link.messages import PROTOCOL, Allowed
+from ..link.messages import PROTOCOL
 from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
 from .adoption import Gone, find_worker
 from .intake import Intake
 from .kernel import kernel_options
+from .orders import Orders
 from .settings import Settings
 from .writer import Writer
-
-T = TypeVar("T")
-
-#: Refusals of the worker that say nothing about the item.
-_NOT_ITS_MANAGER = ("older_fence", "not_manager", "wrong_environment")
 
 _log = logging.getLogger(__name__)
 
@@ -106,11 +97,6 @@ class Environment:
             effects.OpenEnvironment: self._open,
             effects.CloseEnvironment: self._close,
             effects.DestroyEnvironment: self._destroy,
-            effects.StartItem: self._start,
-            effects.PauseEngine: self._pause,
-            effects.ContinueEngine: self._continue,
-            effects.StartTask: self._start_task,
-            effects.InterruptKernel: self._interrupt,
         }
         self._acknowledged = 0
 
@@ -118,12 +104,18 @@ class Environment:
         """Tell who decides; comes before anything else."""
         self._writer = writer
         self._intake = Intake(self._instance, writer)
+        self._orders = Orders(lambda: self.link, self._fence, writer, self._intake, self._on_replaced)
+        self._actions |= self._orders.actions
 
     # -- effects -------------------------------------------------------------------------------
 
     def act(self, effect: effects.AnyEffect) -> asyncio.Task[None]:
         """Start carrying out an effect; the task ends with the worker's answer."""
         return self._spawn(self._actions[type(effect)](effect))
+
+    async def read_metadata(self) -> str | QueueServerError | None:
+        """Ask the worker for the RunEngine's metadata; see `Orders.read_metadata`."""
+        return await self._orders.read_metadata()
 
     async def _open(self, effect: effects.OpenEnvironment) -> None:
         startup = self._settings
@@ -168,7 +160,7 @@ class Environment:
         if link is None:
             return
         try:
-            await self._told(lambda link: link.close(self._fence))
+            await self._orders.told(lambda link: link.close(self._fence))
         except WorkerRefused as err:
             await self._intake.submit(environment_rules.close_failed)
             if err.code == "kernel_busy":
@@ -190,111 +182,6 @@ class Environment:
     async def _destroy(self, effect: effects.DestroyEnvironment) -> None:
         if self.link is not None:
             await self.link.kill()
-
-    async def _start(self, effect: effects.StartItem) -> None:
-        item = effect.item
-        while self.link is not None and self._is_running(item):
-            try:
-                await self._told(lambda link: link.start(item, self._fence, self._allowed(item)))
-            except WorkerUnreachable as err:
-                _log.warning("Item %s could not be handed over yet: %s", item.item_uid, err.msg)
-                await asyncio.sleep(_RETRY)
-                continue
-            except WorkerRefused as err:
-                if err.code in _NOT_ITS_MANAGER:
-                    raise
-                await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
-            return
-
-    def _is_running(self, item: Item) -> bool:
-        running = self._writer.state.running
-        return running is not None and running.item_uid == item.item_uid
-
-    def _allowed(self, item: Item) -> Allowed:
-        return Allowed(group=item.user_group, permissions=self._writer.state.catalogue.permissions_text())
-
-    async def _pause(self, effect: effects.PauseEngine) -> None:
-        try:
-            await self._told(lambda link: link.pause(effect.deferred, self._fence))
-        except (WorkerRefused, ServiceError):
-            await self._intake.submit(execution_rules.pause_failed, durable=False)
-            raise
-
-    async def _continue(self, effect: effects.ContinueEngine) -> None:
-        asked = False
-        while self.link is not None:  # without one the wish stands, and is repeated when the worker is adopted
-            try:
-                await self._told(lambda link: link.continue_(effect.command, self._fence))
-            except WorkerRefused as err:
-                if err.code in ("not_paused", "command_pending"):  # it was heard before, or somebody else was faster
-                    if asked:
-                        return
-                    raise  # the reports say in which state the plan is
-                await self._intake.submit(execution_rules.continue_failed, durable=False)
-                raise
-            except WorkerUnreachable:
-                asked = True
-                if not self._is_wanted(effect.command):
-                    raise
-                await asyncio.sleep(_RETRY)
-            else:
-                return
-
-    def _is_wanted(self, command: str) -> bool:
-        state = self._writer.state
-        return state.engine == "paused" and state.execution.command == command
-
-    async def _start_task(self, effect: effects.StartTask) -> None:
-        uid = effect.task.task_uid
-        while self.link is not None and any(task.task_uid == uid for task in self._writer.state.tasks):
-            try:
-                await self._told(lambda link: link.start_task(effect.task, self._fence))
-            except WorkerUnreachable as err:
-                _log.warning("Task %s could not be handed over yet: %s", uid, err.msg)
-                await asyncio.sleep(_RETRY)
-                continue
-            except WorkerRefused as err:
-                if err.code in _NOT_ITS_MANAGER:
-                    raise
-                await self._intake.submit(functools.partial(task_rules.refused, task_uid=uid))
-                raise task_rules.refusal(uid, err) from err
-            # It need not be committed: a manager that does not know it hands the task over again, and learns it.
-            await self._intake.submit(functools.partial(task_rules.accepted, task_uid=uid), durable=False)
-            return
-
-    async def _interrupt(self, effect: effects.InterruptKernel) -> None:
-        try:
-            await self._told(lambda link: link.interrupt(self._fence, plan=effect.plan, task=effect.task))
-        except (WorkerRefused, ServiceError):
-            await self._intake.submit(execution_rules.pause_failed, durable=False)
-            raise
-
-    async def read_metadata(self) -> str | QueueServerError | None:
-        """Ask the worker for the RunEngine's metadata: JSON text, or why they are not told; None without an open environment."""
-        keys = self._writer.config.permitted_metadata_keys
-        if self.link is None or not self._writer.state.is_open:
-            return None
-        try:
-            return await self._told(lambda link: link.metadata(keys))
-        except QueueServerError as err:
-            if err.code == "metadata_not_json":
-                err.prefix = ""  # its text begins as the interface wants it
-            return err
-
-    async def _told(self, tell: Callable[[WorkerLink], Coroutine[Any, Any, T]]) -> T:
-        """Tell the worker something; a worker that does not know its manager (any more) is greeted first."""
-        link = self.link
-        if link is None:
-            raise WorkerUnreachable("There is no worker.")
-        try:
-            return await tell(link)
-        except WorkerRefused as err:
-            if err.code == "older_fence":
-                self._on_replaced()
-            if err.code != "not_manager":
-                raise
-        await link.hello(self._fence)
-        return await tell(link)
 
     # -- reports -------------------------------------------------------------------------------
 
@@ -459,12 +346,6 @@ class Environment:
         if not task.cancelled() and (err := task.exception()) is not None:
             level = logging.INFO if isinstance(err, QueueServerError) else logging.ERROR
             _log.log(level, "The worker was not moved: %s", err, exc_info=None if level == logging.INFO else err)
-
-
-def _end_refused(step: Step, item_uid: str, msg: str) -> None:
-    running = step.state.running
-    if running is not None and running.item_uid == item_uid:
-        end_running(step, ending="refused", exit_status="failed", run_uids=(), scan_ids=(), msg=msg)
 
 
 def _named(instance: Instance, environment_id: str) -> dict[str, str]:

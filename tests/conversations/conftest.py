@@ -46,6 +46,8 @@ def played(
     made = InProcessLine(tmp_path_factory.mktemp("played"), *lists)
     made.user, made.submitter = line.user, line.submitter
     made.way, made.serves = line.way, line.serves
-    made.open()
-    yield made
-    made.close()
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()

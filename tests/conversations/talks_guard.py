@@ -6,6 +6,7 @@ from line import EMERGENCY_KEY, Line
 from talks import plan, talk
 
 from jupyter_queueserver.api import methods
+from jupyter_queueserver.api.http_form import IGNORE_BODY
 
 WRONG_KEY = "Invalid lock key: "
 
@@ -84,8 +85,8 @@ def _least(name: str) -> dict[str, object]:
 @talk
 def parameters_that_do_not_exist(line: Line) -> None:
     for name, method in methods().items():
-        dangerous = name == "manager_kill" and line.way == "REST"  # where the body is ignored, so that it would be done
-        if not line.serves(name) or method.lenient or method.lenient_names or dangerous or name == "permissions_get":
+        ignored = name in IGNORE_BODY and line.way == "REST"  # it would be done
+        if not line.serves(name) or method.lenient or method.lenient_names or ignored:
             continue
         least = {"mode": {}} if name == "queue_mode_set" else {}  # over HTTP its keys are those of the mode otherwise
         line.refused("API request contains unsupported parameters: ", name, no_such_parameter=1, **least)
@@ -121,6 +122,8 @@ def permissions(line: Line) -> None:
     ):
         line.refused("Error: ", "permissions_set", user_group_permissions=bad)
     line.refused("Error: ", "permissions_set")
+    assert line.ok("permissions_get") == changed
+    line.ok("permissions_reload", restore_permissions=False)
     assert line.ok("permissions_get") == changed
     line.ok("permissions_reload")
     assert line.ok("permissions_get")["user_group_permissions"] == known

@@ -320,10 +320,13 @@ def interrupting_a_plan(line: Line) -> None:
 
 
 @talk
-def the_seeds_stop(line: Line) -> None:
-    uid = start_long(line)
-    pause(line)
-    line.ok("re_stop", keep_first=True)
-    line.idle()
-    assert line.results() == [(uid, "stopped")]
-    assert [item["name"] for item in line.ok("queue_get")["items"]] == ["long_count"]
+def ending_as_the_first_version_did(line: Line) -> None:
+    for method, status in (("re_stop", "stopped"), ("re_abort", "aborted"), ("re_halt", "halted")):
+        uid = start_long(line)
+        pause(line)
+        line.ok(method, keep_first=True)
+        line.idle()
+        assert line.results() == [(uid, status)]
+        assert [item["name"] for item in line.ok("queue_get")["items"]] == ["long_count"]
+        line.ok("queue_clear")
+        line.ok("history_clear")

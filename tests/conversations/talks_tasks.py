@@ -60,7 +60,7 @@ def scripts(line: Line) -> None:
     assert not failed["success"]
     assert failed["msg"].startswith("Error occurred while executing 'Load script': Failed to execute stript: ")
     assert failed["traceback"]
-    background = line.ok("script_upload", script="1 + 1", update_lists=False, run_in_background=True)
+    background = line.ok("script_upload", script="1 + 1", update_lists=False, update_re=False, run_in_background=True)
     assert line.finished(background["task_uid"])["success"]
     for params, text in (
         ({}, "Error: Required 'script' parameter is is missing in API call."),

@@ -302,3 +302,23 @@ async def test_browsers_of_allowed_pages(call: Call, token: str) -> None:
     assert (await call("OPTIONS", "/queue/start", Origin="http://evil.example", **asked)).code == 400
     refused = await call("POST", "/queue/start", "ApiKey wrong", {}, Origin="http://page.example")
     assert (refused.code, refused.headers["Access-Control-Allow-Origin"]) == (401, "http://page.example")
+
+
+async def test_a_program_with_a_key_gets_no_cookies(call: Call, token: str, manager: FakeManager) -> None:
+    """Its HTTP library would send them back, and be logged in without the key."""
+    for verb, path, body in ("GET", "/status", None), ("POST", "/queue/start", {}), ("GET", "/nowhere", None):
+        for header in f"ApiKey {token}", f"token {token}", "ApiKey wrong":
+            reply = await call(verb, path, header, body)
+            assert reply.headers.get_list("Set-Cookie") == [], (verb, path, header)
+
+
+async def test_a_reader_does_not_get_the_key_of_the_kernel(
+    call: Call, token: str, manager: FakeManager, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Readers(Authorizer):
+        def is_authorized(self, handler: Any, user: User, action: str, resource: str) -> bool:
+            return action == "read"
+
+    monkeypatch.setitem(jp_serverapp.web_app.settings, "authorizer", Readers(parent=jp_serverapp))
+    assert (await call("GET", "/status", f"token {token}")).code == 200
+    assert (await call("GET", "/config/get", f"token {token}")).code == 401

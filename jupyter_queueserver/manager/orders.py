@@ -1,0 +1,181 @@
+"""What the worker is told while its environment is open: items, tasks, pauses, commands to a paused plan, questions.
+
+It repeats what may not have been heard, as long as it is still wanted, and hands refusals to the core.  Opening and ending a
+worker is the matter of `jupyter_queueserver.manager.environment`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ..core import effects
+from ..core.decision import Step
+from ..core.errors import QueueServerError, ServiceError, WorkerRefused
+from ..core.items import Item
+from ..core.rules import execution as execution_rules
+from ..core.rules import tasks as task_rules
+from ..core.rules.execution import end_running
+from ..link.errors import WorkerUnreachable
+from ..link.messages import Allowed
+from ..link.worker import WorkerLink
+from .intake import Intake
+from .writer import Writer
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+#: Refusals of the worker that say nothing about the item.
+_NOT_ITS_MANAGER = ("older_fence", "not_manager", "wrong_environment")
+#: Seconds between two attempts at a worker that does not answer.
+_RETRY = 0.5
+
+
+class Orders:
+    """Orders to the worker of one instance.
+
+    Parameters
+    ----------
+    link
+        Gives the worker of this moment; None: there is none.
+    fence
+        Number of this manager's lease.
+    on_replaced
+        Called when the worker obeys a later manager: this one must end.
+    """
+
+    def __init__(
+        self,
+        link: Callable[[], WorkerLink | None],
+        fence: int,
+        writer: Writer,
+        intake: Intake,
+        on_replaced: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._fence = fence
+        self._writer = writer
+        self._intake = intake
+        self._on_replaced = on_replaced
+        self.actions: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            effects.StartItem: self._start,
+            effects.PauseEngine: self._pause,
+            effects.ContinueEngine: self._continue,
+            effects.StartTask: self._start_task,
+            effects.InterruptKernel: self._interrupt,
+        }
+
+    async def _start(self, effect: effects.StartItem) -> None:
+        item = effect.item
+        while self._link() is not None and self._is_running(item):
+            try:
+                await self.told(lambda link: link.start(item, self._fence, self._allowed(item)))
+            except WorkerUnreachable as err:
+                _log.warning("Item %s could not be handed over yet: %s", item.item_uid, err.msg)
+                await asyncio.sleep(_RETRY)
+                continue
+            except WorkerRefused as err:
+                if err.code in _NOT_ITS_MANAGER:
+                    raise
+                await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
+            return
+
+    def _is_running(self, item: Item) -> bool:
+        running = self._writer.state.running
+        return running is not None and running.item_uid == item.item_uid
+
+    def _allowed(self, item: Item) -> Allowed:
+        return Allowed(group=item.user_group, permissions=self._writer.state.catalogue.permissions_text())
+
+    async def _pause(self, effect: effects.PauseEngine) -> None:
+        try:
+            await self.told(lambda link: link.pause(effect.deferred, self._fence))
+        except (WorkerRefused, ServiceError):
+            await self._intake.submit(execution_rules.pause_failed, durable=False)
+            raise
+
+    async def _continue(self, effect: effects.ContinueEngine) -> None:
+        asked = False
+        while self._link() is not None:  # without one the wish stands, and is repeated when the worker is adopted
+            try:
+                await self.told(lambda link: link.continue_(effect.command, self._fence))
+            except WorkerRefused as err:
+                if err.code in ("not_paused", "command_pending"):  # it was heard before, or somebody else was faster
+                    if asked:
+                        return
+                    raise  # the reports say in which state the plan is
+                await self._intake.submit(execution_rules.continue_failed, durable=False)
+                raise
+            except WorkerUnreachable:
+                asked = True
+                if not self._is_wanted(effect.command):
+                    raise
+                await asyncio.sleep(_RETRY)
+            else:
+                return
+
+    def _is_wanted(self, command: str) -> bool:
+        state = self._writer.state
+        return state.engine == "paused" and state.execution.command == command
+
+    async def _start_task(self, effect: effects.StartTask) -> None:
+        uid = effect.task.task_uid
+        while self._link() is not None and any(task.task_uid == uid for task in self._writer.state.tasks):
+            try:
+                await self.told(lambda link: link.start_task(effect.task, self._fence))
+            except WorkerUnreachable as err:
+                _log.warning("Task %s could not be handed over yet: %s", uid, err.msg)
+                await asyncio.sleep(_RETRY)
+                continue
+            except WorkerRefused as err:
+                if err.code in _NOT_ITS_MANAGER:
+                    raise
+                await self._intake.submit(functools.partial(task_rules.refused, task_uid=uid))
+                raise task_rules.refusal(uid, err) from err
+            # It need not be committed: a manager that does not know it hands the task over again, and learns it.
+            await self._intake.submit(functools.partial(task_rules.accepted, task_uid=uid), durable=False)
+            return
+
+    async def _interrupt(self, effect: effects.InterruptKernel) -> None:
+        try:
+            await self.told(lambda link: link.interrupt(self._fence, plan=effect.plan, task=effect.task))
+        except (WorkerRefused, ServiceError):
+            await self._intake.submit(execution_rules.pause_failed, durable=False)
+            raise
+
+    async def read_metadata(self) -> str | QueueServerError | None:
+        """Ask the worker for the RunEngine's metadata: JSON text, or why they are not told; None without an open environment."""
+        keys = self._writer.config.permitted_metadata_keys
+        if self._link() is None or not self._writer.state.is_open:
+            return None
+        try:
+            return await self.told(lambda link: link.metadata(keys))
+        except QueueServerError as err:
+            if err.code == "metadata_not_json":
+                err.prefix = ""  # its text begins as the interface wants it
+            return err
+
+    async def told(self, tell: Callable[[WorkerLink], Coroutine[Any, Any, T]]) -> T:
+        """Tell the worker something; a worker that does not know its manager (any more) is greeted first."""
+        link = self._link()
+        if link is None:
+            raise WorkerUnreachable("There is no worker.")
+        try:
+            return await tell(link)
+        except WorkerRefused as err:
+            if err.code == "older_fence":
+                self._on_replaced()
+            if err.code != "not_manager":
+                raise
+        await link.hello(self._fence)
+        return await tell(link)
+
+
+def _end_refused(step: Step, item_uid: str, msg: str) -> None:
+    running = step.state.running
+    if running is not None and running.item_uid == item_uid:
+        end_running(step, ending="refused", exit_status="failed", run_uids=(), scan_ids=(), msg=msg)
