@@ -8,7 +8,7 @@ RUN := $(BIN)/python -m
 # Most tests wait for processes: four at a time keep two cores busy.
 PARALLEL := -n 4 --dist loadscope
 
-.PHONY: help demo serve test test-all lint format generate bench clean
+.PHONY: help demo serve test test-all lint format generate coverage-table bench clean
 
 help:
 	@echo "make demo      set everything up and run a queue of real plans, end to end"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint      ruff, pyright, import contracts, generated files"
 	@echo "make format    let ruff format the code"
 	@echo "make generate  write the generated files again"
+	@echo "make coverage-table  run the conversations and write down which of them shows what"
 	@echo "make bench     measure speed and memory (minutes)"
 	@echo "make clean     remove the virtual environment and caches"
 
@@ -67,6 +68,10 @@ test: lint $(CLIENTS)/.installed
 
 test-all: lint $(CLIENTS)/.installed
 	$(RUN) pytest $(PARALLEL)
+
+# What is not loaded by a test as a module is not found by name: hence the path.
+coverage-table: $(VENV)/.test
+	PYTHONPATH=tests/conversations $(RUN) pytest -p shown tests/conversations -q --deselect tests/conversations/test_coverage_page.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks --write

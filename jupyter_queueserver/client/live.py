@@ -118,7 +118,7 @@ class LiveMirror:
 
     async def _catch_up(self) -> None:
         epoch, checked = self.epoch, max(-1, self.state.seq - _LOOK_BACK)
-        wanted = (await self._ask_status()).get("status_uid")
+        wanted = (await self._asked()).get("status_uid")
 
         def has_passed() -> bool:
             nonlocal checked
@@ -130,6 +130,14 @@ class LiveMirror:
 
         if isinstance(wanted, str):
             await self._until(has_passed)
+
+    async def _asked(self) -> dict[str, Any]:
+        """Ask for the status; a manager that is just being replaced is waited for, as long as the caller wants."""
+        while True:
+            try:
+                return await self._ask_status()
+            except RequestTimeout as err:
+                _log.info("The manager is silent: %s", err)
 
     async def _until(self, predicate: Callable[[], Any]) -> None:
         while not predicate():

@@ -129,7 +129,7 @@ class QueueServerHandler(APIHandler):
     def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
         """Set a cookie, but not for a program that sends its key with each request.
 
-        Its HTTP library would send the cookie back, and be logged in when it has given up the key.  An empty value takes one away.
+        Its HTTP library would send it back, and be logged in when it has given up the key.  An empty value takes one away.
         """
         if self.credentials.place != "header" or not value:
             super().set_cookie(name, value, *args, **kwargs)

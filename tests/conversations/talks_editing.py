@@ -19,6 +19,10 @@ def adding(line: Line) -> None:
     for pos, place in ((1, 1), (99, 5), (-1, 6), (-3, 5), (-99, 0)):
         order.insert(place, line.add("quick", pos=pos))
         assert line.queue() == order, pos
+    before_last = line.ok("queue_item_add", item=plan(), pos=-1, negative_pos="insert")["item"]["item_uid"]
+    order.insert(len(order) - 1, before_last)  # as the first version meant it
+    assert line.queue() == order
+    line.refused("", "queue_item_add", item=plan(), pos=-1, negative_pos="sideways")
     kept = line.ok("queue_item_add", item=plan(surplus=1, result={}, item_uid=NOBODY, properties={"mine": 1}))["item"]
     assert kept.keys() == {"item_type", "name", "item_uid", "user", "user_group", "properties"}
     assert kept["item_uid"] != NOBODY
@@ -260,6 +264,16 @@ def clearing_the_history(line: Line) -> None:
     line.ok("queue_start")
     line.wait(lambda status: status["items_in_history"] == 5 and status["manager_state"] == "idle", "five plans to end")
     assert line.results() == [(uid, "completed") for uid in uids]
+    for params, page in (
+        ({"limit": 2}, uids[3:]),
+        ({"limit": 2, "before_uid": uids[3]}, uids[1:3]),
+        ({"before_uid": uids[1]}, uids[:1]),
+        ({"limit": 0}, []),
+    ):
+        shown = line.ok("history_get", **params)
+        assert ([item["item_uid"] for item in shown["items"]], shown["items_in_history"]) == (page, 5)
+    for params in ({"limit": -1}, {"limit": "2"}, {"before_uid": 5}, {"before_uid": NOBODY}):
+        assert "http_status" in line.refused("Error: ", "history_get", **params) or line.turns[-1].reply["items"] == []
     known = line.status()["plan_history_uid"]
     for size in (5, 9):
         line.ok("history_clear", size=size)

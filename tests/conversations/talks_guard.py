@@ -128,3 +128,12 @@ def permissions(line: Line) -> None:
     line.ok("permissions_reload")
     assert line.ok("permissions_get")["user_group_permissions"] == known
     assert len(line.ok("plans_allowed")["plans_allowed"]) > 1
+
+
+@talk
+def reloading_the_lists(line: Line) -> None:
+    names = ("plans_existing_uid", "devices_existing_uid", "plans_allowed_uid", "devices_allowed_uid")
+    before = line.status()
+    line.ok("permissions_reload", restore_plans_devices=True)
+    after = line.status()
+    assert not {before[name] for name in names} & {after[name] for name in names}

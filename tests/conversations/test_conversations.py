@@ -8,6 +8,7 @@ from comparison import check_same
 from harness import wait_dead
 from line_inprocess import InProcessLine
 from line_real import ClientLine, HttpLine, RealLine, TalkServer, ZmqLine
+from shown import Record, note
 from talks import talks
 
 pytestmark = pytest.mark.timeout(60)
@@ -17,12 +18,13 @@ class Conversations:
     """All conversations over one way in."""
 
     @pytest.mark.parametrize("name", talks())
-    def test_conversation(self, line: RealLine, played: InProcessLine, name: str) -> None:
+    def test_conversation(self, line: RealLine, played: InProcessLine, name: str, record_property: Record) -> None:
         conversation = talks()[name]
         for each in (played, line):
             each.reset()
             conversation(each)
         check_same(line.turns, played.turns, (line.folder, played.folder), is_http=isinstance(line, HttpLine))
+        note(record_property, line.way, line.turns)
 
     def test_what_is_no_request(self, line: RealLine, played: InProcessLine) -> None:
         if not isinstance(line, ZmqLine):
@@ -32,7 +34,7 @@ class Conversations:
             assert reply.keys() == {"success", "msg"}
             assert reply["msg"].startswith("Failed to decode the request: ")
 
-    def test_the_end(self, line: RealLine, played: InProcessLine) -> None:
+    def test_the_end(self, line: RealLine, played: InProcessLine, record_property: Record) -> None:
         server = line.server
         processes = (server.worker, server.manager, server.watchdog)
         for each in (played, line):
@@ -42,6 +44,7 @@ class Conversations:
         assert len(played.ended) == 1
         for pid in processes:
             wait_dead(pid)
+        note(record_property, line.way, line.turns)
 
 
 class TestJson(Conversations):

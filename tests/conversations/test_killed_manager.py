@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from line_real import ClientLine, HttpLine, RealLine, TalkServer, ZmqLine
+from shown import Record, note_one
 
 from jupyter_queueserver.client import RequestTimeout
 
@@ -36,7 +37,7 @@ WAYS: dict[str, tuple[Callable[[TalkServer], RealLine], Callable[[RealLine], Non
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_killed_manager_is_replaced(way: str) -> None:
+def test_a_killed_manager_is_replaced(way: str, record_property: Record) -> None:
     connect, kill = WAYS[way]
     server = TalkServer()
     try:
@@ -53,6 +54,7 @@ def test_a_killed_manager_is_replaced(way: str) -> None:
         line.ok("queue_start")
         line.idle()
         assert line.results() == [(uid, "completed")]
+        note_one(record_property, line.way, "manager_kill", done=True)
         line.close()
     finally:
         server.end()

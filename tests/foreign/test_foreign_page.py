@@ -6,7 +6,7 @@ import re
 
 import pytest
 from foreign_stage import ROOT, SCRIPTS
-from test_foreign_qserver import ROWS
+from subcommands import ROWS
 
 from jupyter_queueserver.api import methods
 

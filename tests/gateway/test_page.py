@@ -52,12 +52,13 @@ async def test_who_is_not_logged_in_is_sent_to_the_login_only_in_a_browser(fetch
             assert json.loads(reply.body).keys() == {"detail", "error"}
 
 
-async def test_the_page_loads_nothing_from_elsewhere(fetch: Any, jp_base_url: str) -> None:
+async def test_the_page_loads_nothing_from_elsewhere(fetch: Any, jp_base_url: str, jp_serverapp: Any) -> None:
     reply = await fetch("/docs")
     text = reply.body.decode()
     policy = dict(rule.split(maxsplit=1) for rule in reply.headers["Content-Security-Policy"].split("; "))
     assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
     assert policy["frame-ancestors"] == "'self'"
+    reply = await fetch(f"/docs?token={jp_serverapp.identity_provider.token}", BROWSER, token=None)  # as a person's link has it
     assert any(cookie.startswith("_xsrf=") for cookie in reply.headers.get_list("Set-Cookie"))
     links = re.findall(r'(?:href|src|data-openapi)="([^"]+)"', text)
     assert len(links) > 4

@@ -82,4 +82,4 @@ def test_the_worst_that_is_read_delays_others_little(value: bytes) -> None:
             assert codec.from_json(await big)["success"] is False
 
     asyncio.run(main())
-    assert max(turns) < 1.0  # seconds of work, not of waiting for a busy machine
+    assert max(turns) < 2.5  # seconds of work, not of waiting for a busy machine

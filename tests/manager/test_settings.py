@@ -36,7 +36,8 @@ def test_defaults(tmp_path: Path) -> None:
     assert (found.startup_kind, found.startup) == ("dir", str(shipped_profile()))
     assert found.is_shipped_profile
     assert found.user_group_permissions == str(shipped_profile() / "user_group_permissions.yaml")
-    assert found.existing_plans_devices is None
+    assert found.existing_plans_devices is not None
+    assert found.existing_plans_devices.endswith("sim_profile/existing_plans_and_devices.yaml")
     assert (found.zmq_encoding, found.zmq_publish_console, found.log_level) == ("json", False, "NORMAL")
     assert (found.saver, found.store, found.use_ipython_kernel) == ("auto", "sqlite", False)
 

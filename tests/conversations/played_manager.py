@@ -1,11 +1,11 @@
-"""A real manager whose worker is played, so that nothing that a fuzz sends is ever run: for ``--manager-program``."""
+"""A real manager whose worker is played, so that nothing that it is sent is ever run: for ``--manager-program``."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "conversations"))
+sys.path.append(str(Path(__file__).resolve().parent))  # which Python leaves out, as the manager is started
 
 from actor import launcher
 from played_lists import DEVICES, PLANS

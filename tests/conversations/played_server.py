@@ -1,4 +1,4 @@
-"""A real manager with a played worker, for all fuzzes."""
+"""A real manager with a played worker, for what needs no real one: it opens an environment at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MANAGER = Path(__file__).with_name("played_manager.py")
 
 
 @contextlib.contextmanager
-def fuzz_server(*options: str) -> Iterator[TalkServer]:
+def played_server(*options: str) -> Iterator[TalkServer]:
     """A started server; nothing of it is left afterwards."""
     server = TalkServer("--manager-program", str(_MANAGER), *options)
     try:
