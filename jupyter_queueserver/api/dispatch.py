@@ -17,7 +17,7 @@ from ..core.errors import MalformedRequest, QueueServerError, RequestError, Unkn
 from ..core.rules.lock import require_key
 from ..core.rules.submission import echoed
 from ..core.state import State
-from .registry import Context, Method, Sent, methods
+from .registry import Context, Method, Present, Sent, methods
 
 _ENVELOPE = ("method", "params")
 
@@ -97,7 +97,7 @@ def read_call(call: Call, state: State, context: Context, fetched: Any = None) -
             params["fetched"] = _usable(fetched)
         reply = call.method.function(state, context, **params)
     except QueueServerError as err:
-        return refuse(call, err)
+        return refuse(call, err, state)
     return reply if call.method.lenient else {"success": True, "msg": "", **reply}
 
 
@@ -141,20 +141,22 @@ def decide(call: Call, step: Step, prepared: Any = None, fetched: Any = None) ->
     return {"success": True, "msg": "", **call.method.function(step, **params)}
 
 
-def refuse(call: Call, err: QueueServerError) -> dict[str, Any]:
-    """Make the refusing reply of a method."""
+def refuse(call: Call, err: QueueServerError, state: State) -> dict[str, Any]:
+    """Make the refusing reply of a method; `state` is the present one."""
     method = call.method
     prefix = method.names_prefix if isinstance(err, UnsupportedParameters) or err.path == "lock_key" else method.prefix
     prefix = prefix if err.prefix is None else err.prefix
     reply: dict[str, Any] = {"success": False, "msg": f"{prefix}{err.msg}"}
     for name, key in method.reply.items():
-        reply[name] = _failure_value(key.on_failure, call.params)
+        reply[name] = _failure_value(key.on_failure, call.params, state)
     reply |= {key: value for key, value in err.data.items() if key in method.reply}
     reply["error"] = err.to_wire()
     return reply
 
 
-def _failure_value(value: Any, params: Any) -> Any:
+def _failure_value(value: Any, params: Any, state: State) -> Any:
+    if isinstance(value, Present):
+        return value.of(state)
     if not isinstance(value, Sent):
         return value
     sent = params.get(value.parameter) if isinstance(params, Mapping) else None

@@ -20,9 +20,7 @@ from .schemas import COUNT_OR_NULL, ITEMS, UID
         "plan_history_uid": Key(UID, ""),
     },
 )
-def history_get(
-    state: State, context: Context, *, limit: int | None = None, before_uid: str | None = None
-) -> dict[str, Any]:
+def history_get(state: State, context: Context, *, limit: int | None = None, before_uid: str | None = None) -> dict[str, Any]:
     """Return what ended, oldest first; all of it, or page by page from the newest entries back.
 
     Parameters

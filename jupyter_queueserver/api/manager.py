@@ -22,6 +22,7 @@ def manager_stop(step: Step, *, option: Literal["safe_on", "safe_off"] = "safe_o
     option
         ``safe_on``: only when idle; ``safe_off``: whatever runs is lost.
     """
+    option = "safe_on" if option is None else option
     if option not in _OPTIONS:
         raise RequestError(
             f"Option '{option}' is not allowed. Allowed options: {_OPTIONS}",

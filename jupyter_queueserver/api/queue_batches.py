@@ -11,7 +11,7 @@ from ..core.items import Item
 from ..core.rules import queue as rules
 from ..core.rules.submission import echoed, submitter
 from ..core.rules.submission import prepared as prepared_item
-from .registry import Key, Step, write
+from .registry import Key, Present, Step, write
 from .schemas import COUNT_OR_NULL, ITEMS
 
 _EDIT = "write:queue:edit"
@@ -23,10 +23,11 @@ _MOVED = {"items": Key(ITEMS, [], "the items, in order"), "qsize": Key(COUNT_OR_
 def _check_batch(
     catalogue: Catalogue, new_uid: Callable[[], str], *, items: Any, user: Any, user_group: Any, **_: Any
 ) -> Generator[None, None, Checked | RequestError]:
-    """Check every item; a malformed request is handed on, because its refusal tells the length of the queue."""
+    """Check every item; a malformed request is handed on: it is refused when its turn comes."""
     try:
         _check_batch_shape(items)
         submitter(user, user_group)
+        catalogue.plans_allowed(user_group)
     except RequestError as err:
         return err
     stored: list[Item] = []
@@ -65,7 +66,7 @@ def _failed_result(err: QueueServerError, index: int, prefix: str) -> dict[str, 
     prefix="Failed to add an item: ",
     prepare=_check_batch,
     reply={
-        "qsize": Key(COUNT_OR_NULL, None, "length of the queue now"),
+        "qsize": Key(COUNT_OR_NULL, Present(lambda state: len(state.queue)), "length of the queue now"),
         "items": Key(ITEMS, [], "the stored items"),
         "results": Key(ITEMS, [], "``success`` and ``msg`` of each item"),
     },
@@ -98,21 +99,20 @@ def queue_item_add_batch(
         Key of the lock, if the queue is locked.
     """
     if isinstance(prepared, RequestError):
-        prepared.data["qsize"] = len(step.state.queue)
         raise prepared
     stored, results = prepared
     failed = len(items) - len(stored)
     if failed:
-        raise _batch_refused(step, failed, items, [echoed(item) for item in items], results)
+        raise _batch_refused(failed, items, [echoed(item) for item in items], results)
     try:
         rules.add(step, stored, pos, before_uid, after_uid)
     except QueueServerError as err:
         results = [_failed_result(err, index, "Failed to add item to queue: ") for index in range(len(items))]
-        raise _batch_refused(step, len(items), items, stored, results) from err
+        raise _batch_refused(len(items), items, stored, results) from err
     return {"qsize": len(step.state.queue), "items": stored, "results": results}
 
 
-def _batch_refused(step: Step, failed: int, items: list, shown: Any, results: list) -> QueueServerError:
+def _batch_refused(failed: int, items: list, shown: Any, results: list) -> QueueServerError:
     first = next(result["error"] for result in results if not result["success"])
     error = RequestError(
         f"Failed to add all items: validation of {failed} out of {len(items)} submitted items failed",
@@ -121,7 +121,6 @@ def _batch_refused(step: Step, failed: int, items: list, shown: Any, results: li
         path=first["path"],
         items=shown,
         results=results,
-        qsize=len(step.state.queue),
     )
     error.prefix = ""
     return error

@@ -32,6 +32,13 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Present:
+    """On failure, the key of the reply holds what is so at this moment."""
+
+    of: Callable[[State], Any]
+
+
+@dataclass(frozen=True)
 class Key:
     """A key of the reply, beside ``success`` and ``msg``.
 
@@ -40,7 +47,7 @@ class Key:
     schema
         JSON Schema of its value.
     on_failure
-        Its value in a refusing reply; `Sent` for an echo.
+        Its value in a refusing reply; `Sent` for an echo, `Present` for what holds then.
     doc
         What it is.
     """

@@ -133,7 +133,7 @@ def task_status(state: State, context: Context, *, task_uid: str | list) -> dict
         Uid of a task, or a list of several.
     """
     if isinstance(task_uid, str):
-        return {"task_uid": task_uid, "status": _status(state, task_uid)}
+        return {"task_uid": task_uid, "status": _statuses(state).get(task_uid, "not_found")}
     if not isinstance(task_uid, list) or not all(isinstance(uid, str) for uid in task_uid):
         raise RequestError(
             f"Parameter 'task_uid' must be a string or a list of strings: task_uid = {_shown(task_uid)}",
@@ -141,7 +141,8 @@ def task_status(state: State, context: Context, *, task_uid: str | list) -> dict
             hint="Send the uid that the method which started the task has returned.",
             path="task_uid",
         )
-    return {"task_uid": task_uid, "status": {uid: _status(state, uid) for uid in task_uid}}
+    known = _statuses(state)
+    return {"task_uid": task_uid, "status": {uid: known.get(uid, "not_found") for uid in task_uid}}
 
 
 @read(
@@ -177,13 +178,12 @@ def task_result(state: State, context: Context, *, task_uid: str) -> dict[str, A
             hint="Send the uid of one task; task_status takes a list.",
             path="task_uid",
         )
-    return {"task_uid": task_uid, "status": _status(state, task_uid), "result": _result(state, task_uid)}
+    return {"task_uid": task_uid, "status": _statuses(state).get(task_uid, "not_found"), "result": _result(state, task_uid)}
 
 
-def _status(state: State, uid: str) -> str:
-    if any(task.task_uid == uid for task in state.tasks):
-        return "running"
-    return "completed" if any(result.task_uid == uid for result in state.task_results) else "not_found"
+def _statuses(state: State) -> dict[str, str]:
+    known = {result.task_uid: "completed" for result in state.task_results}
+    return known | {task.task_uid: "running" for task in state.tasks}
 
 
 def _result(state: State, uid: str) -> dict[str, Any]:

@@ -42,6 +42,13 @@ class Verbatim(HasJson):
 
     __slots__ = ("_text",)
 
+    @classmethod
+    def of_text(cls, text: bytes) -> Verbatim:
+        """Make one of JSON text, which is not looked at: it must be right."""
+        made = cls.__new__(cls)
+        made._text = text  # noqa: SLF001 - its own class
+        return made
+
     def __init__(self, value: Any) -> None:
         self._text = python_json(value)
 
@@ -127,8 +134,26 @@ def _for_msgpack(value: Any) -> Any:
 
 
 def from_msgpack(data: bytes) -> Any:
-    """Decode msgpack into plain objects; raises ``ValueError`` when it is none."""
-    return msgspec.msgpack.decode(data)
+    """Decode msgpack into plain objects; raises ``ValueError`` when it is none, or has keys that are not text."""
+    try:
+        decoded = msgspec.msgpack.decode(data)
+    except TypeError as err:  # a key that cannot even be one
+        raise ValueError(str(err)) from err
+    _check_keys(decoded)
+    return decoded
+
+
+def _check_keys(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if not all(isinstance(key, str) for key in part):
+                wrong = next(key for key in part if not isinstance(key, str))
+                raise ValueError(f"the key {wrong!r:.40} of a map is not text")
+            waiting.extend(each for each in part.values() if isinstance(each, dict | list))
+        elif isinstance(part, list):
+            waiting.extend(each for each in part if isinstance(each, dict | list))
 
 
 def to_plain(obj: Any) -> Any:

@@ -6,7 +6,11 @@ The dictionaries pass to clients unchanged, so nothing here copies or converts t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import msgspec
+
+from .codec import python_json
 
 #: Type names that may be written inside a type expression, and the flags that they set on the parameter.
 BUILT_IN_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -88,3 +92,49 @@ def walk_devices(
 def usable_device_names(devices: Mapping[str, Any]) -> set[str]:
     """Return the dotted names that may be given as parameters: all but those marked ``excluded``."""
     return {name for name, device in walk_devices(devices) if not device.get("excluded")}
+
+
+class _Kind(msgspec.Struct):
+    name: Literal["POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD", "VAR_POSITIONAL", "KEYWORD_ONLY", "VAR_KEYWORD"]
+
+
+class _Annotation(msgspec.Struct):
+    type: str | msgspec.UnsetType = msgspec.UNSET
+    devices: dict[str, list[str]] = {}
+    plans: dict[str, list[str]] = {}
+    enums: dict[str, list[str]] = {}
+
+
+class _Parameter(msgspec.Struct):
+    name: str
+    kind: _Kind
+    description: str = ""
+    annotation: _Annotation | None = None
+    default: str | None = None
+
+
+class _Plan(msgspec.Struct):
+    name: str
+    description: str = ""
+    parameters: list[_Parameter] = []
+
+
+class _Device(msgspec.Struct):
+    components: dict[str, _Device] | None = None
+    excluded: bool = False
+
+
+def check_lists(plans: Any, devices: Any) -> None:
+    """Raise ``ValueError`` that names the place unless these are descriptions that can be worked with.
+
+    Parameters
+    ----------
+    plans, devices
+        Existing plans and devices in the wire form, from a file that somebody may have written by hand.
+    """
+    for what, value, kind in (("existing_plans", plans, dict[str, _Plan]), ("existing_devices", devices, dict[str, _Device])):
+        try:
+            msgspec.convert(value, kind)
+            python_json(value)
+        except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as err:
+            raise ValueError(f"'{what}': {err}") from err

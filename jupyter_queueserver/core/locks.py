@@ -11,8 +11,8 @@ import hmac
 
 import msgspec
 
-#: Rounds of the digest: some milliseconds for each guess of a key, paid once for each key that is really used.
-_ROUNDS = 20_000
+#: Rounds of the digest: a guess must cost more than a look, but a wrong key must not hold up the manager.
+_ROUNDS = 1_000
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,14 +103,17 @@ def _with_mode(fields: Fields) -> Fields:
 
 def _decode(body: bytes) -> Fields:
     try:
-        body.decode()  # the decoder below does not look into what it copies
+        text = body.decode()  # the first decoder below does not look into what it copies, the second would guess
+    except UnicodeDecodeError as err:
+        raise malformed_body("json_invalid", ["body", err.start], f"JSON decode error: it is not UTF-8: {err}") from err
+    try:
         return _RAW_OBJECT.decode(body)
     except RecursionError as err:
         raise malformed_body("json_invalid", ["body"], "JSON decode error: nested too deeply") from err
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except msgspec.MsgspecError:
         pass  # perhaps Python's dialect, with NaN or Infinity
     try:
-        decoded = json.loads(body)
+        decoded = json.loads(text)
     except (ValueError, RecursionError) as err:
         place = getattr(err, "pos", 0)
         raise malformed_body("json_invalid", ["body", place], f"JSON decode error: {err}") from err

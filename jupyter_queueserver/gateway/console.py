@@ -65,7 +65,7 @@ def _line_count(value: object) -> int:
     """Return how many lines are wanted; raises `Refusal` (400)."""
     if value is None:
         return _DEFAULT_LINES
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
         raise bad_key(f"Parameter 'nlines' must be a number of lines, not {value!r:.40}", "nlines")
     return int(value)
 

@@ -17,6 +17,8 @@ MAX_TEXT = 32_767
 MAX_FAULTS = 50
 #: Beyond it not every whole number is a float.
 _EXACT = 2**53
+#: Bits of the longest whole number.
+_LONGEST = 2_000
 #: How spreadsheet programs write them.
 _WORDS = {"true": True, "false": False}
 
@@ -200,7 +202,15 @@ def _literal(tree: ast.expr, cell: str) -> Any:
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it; raises ``ValueError``."""
     match value:
-        case None | bool() | int() | str():
+        case None | bool():
+            return value
+        case int():
+            if value.bit_length() > _LONGEST:
+                raise ValueError("the number is too long")
+            return value
+        case str():
+            if not value.isascii():
+                value.encode()  # half a surrogate pair is no text; the error says so
             return value
         case float():
             return _finite(value)

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from ..core.descriptions import check_lists
+
 Lists = tuple[dict[str, Any], dict[str, Any]]
 
 _KEYS = ("existing_plans", "existing_devices")
@@ -47,12 +49,10 @@ def parse_lists(data: bytes, path: str | Path) -> Lists:
         content = _parse_yaml(data, path)
     if not isinstance(content, dict):
         raise ValueError(f"The file {path} with plans and devices must hold the dictionaries {' and '.join(_KEYS)}.")
-    for key in _KEYS:
-        found = content.get(key)
-        if not isinstance(found, dict) or not all(
-            isinstance(name, str) and isinstance(value, dict) for name, value in found.items()
-        ):
-            raise ValueError(f"'{key}' in the file {path} must be a dictionary of descriptions by name.")
+    try:
+        check_lists(*(content.get(key) for key in _KEYS))
+    except ValueError as err:
+        raise ValueError(f"The file {path} with plans and devices cannot be used: {err}") from err
     return content["existing_plans"], content["existing_devices"]
 
 

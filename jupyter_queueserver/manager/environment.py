@@ -190,6 +190,7 @@ class Environment:
         bell = BellListener(self._instance.manager_bell, self._ring)
         try:
             await self.recover()
+            await self._writer.look_again()
             while True:
                 self._rung.clear()
                 await self._bring_reports()

@@ -241,7 +241,7 @@ OPTIONS: tuple[Option, ...] = (
         ("--permitted-re-metadata-keys",),
         tuple,
         "worker/permitted_re_metadata_keys",
-        "metadata of the RunEngine that clients may change, paths with slashes (/: all)",
+        "metadata of the RunEngine that clients may see, paths with slashes (/: all)",
         variables=("QSERVER_PERMITTED_RE_METADATA_KEYS",),
         metavar="KEY",
     ),

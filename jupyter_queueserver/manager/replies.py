@@ -83,10 +83,10 @@ class Answerer:
         try:
             reply = await self._reply(call)
         except QueueServerError as err:
-            reply = refuse(call, err)
+            reply = refuse(call, err, self._writer.state)
         except Exception as err:  # noqa: BLE001 - boundary of one request
             _log.exception("Request %s failed by a fault of the server.", call.method.name)
-            reply = refuse(call, QueueServerError(f"Error: {err!r}", code="internal_error"))
+            reply = refuse(call, QueueServerError(f"Error: {err!r}", code="internal_error"), self._writer.state)
         return encode(reply, encoding)
 
     async def _reply(self, call: Call) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ipython_matplotlib
         Matplotlib backend of the worker; None: that of its environment variables, else ``agg``.
     permitted_re_metadata_keys
-        Paths of the RunEngine's metadata that clients may change, with slashes, ``/`` for all.
+        Paths of the RunEngine's metadata that clients may see, with slashes, ``/`` for all.
     emergency_lock_key
         Key that opens every lock; None: there is none.
     console_output

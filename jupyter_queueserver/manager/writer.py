@@ -36,14 +36,18 @@ _SLICE = 0.002
 #: Changes after which even those are committed that could be read again from the spool.
 _UNCOMMITTED = 1000
 
+#: Seconds after which the queue is tried to be started by itself again, when the store did not take it.
+_RETRY = 1.0
+
 Rule = Callable[[Step], Any]
 
 
 class Outcome(msgspec.Struct):
-    """What an input led to: the rule's own result, and the effects that were started."""
+    """What an input led to: the rule's own result, the effects that were started, and whether anything changed."""
 
     result: Any
     effects: tuple[asyncio.Task[None], ...] = ()
+    changed: bool = False
 
 
 class Publisher(Protocol):
@@ -135,6 +139,25 @@ class Writer:
         else:
             if not entry.done.done():
                 entry.done.set_result(outcome)
+            if (outcome.changed or entry.rule is _look_again) and not self._is_ending:
+                await self._conclude()
+
+    async def _conclude(self) -> None:
+        """Start the queue if it starts by itself and can: a decision of its own, because it must be on record in any case."""
+        if not self.state.autostart:
+            return
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        try:
+            await self._decide(_Input(conclude, True, False, done))
+        except StoreUnavailable as err:
+            _log.warning("The queue could not be started by itself: %s", err.msg)
+            asyncio.get_running_loop().call_later(_RETRY, self._inputs.put_nowait, _Input(_look_again, True, False, done))
+        except Exception:  # noqa: BLE001 - boundary of one input, as above
+            _log.exception("The queue could not be started by itself, by a fault of the server.")
+
+    async def look_again(self) -> None:
+        """Have the queue started if it starts by itself and can: an earlier manager may have died before it did that."""
+        await self.submit(_look_again)
 
     async def _close_queue(self) -> None:
         """Decide what the end means for the worker; tried again with each input if the store does not take it."""
@@ -172,7 +195,6 @@ class Writer:
     async def _decide(self, entry: _Input) -> Outcome:
         step = Step(self.state, self._clock(), new_uid, self.config)
         result = entry.rule(step)
-        conclude(step)
         if step.changes:
             try:
                 await self._commit(step, entry.durable)
@@ -185,7 +207,7 @@ class Writer:
             self._publish(step.changes, first_seq)
         if any(isinstance(effect, StopManager) for effect in step.effects):
             self._is_ending = True
-        return Outcome(result, tuple(map(self._act, step.effects)))
+        return Outcome(result, tuple(map(self._act, step.effects)), bool(step.changes))
 
     def _publish(self, changes: Sequence[AnyChange], first_seq: int) -> None:
         try:
@@ -238,6 +260,10 @@ class Writer:
         """Wait for the store's thread and close the store."""
         self._thread.submit(self._store.close).result(timeout=10)
         self._thread.shutdown()
+
+
+def _look_again(step: Step) -> None:
+    """An input that wants nothing."""
 
 
 def new_uid() -> str:

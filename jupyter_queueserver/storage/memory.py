@@ -13,7 +13,7 @@ from ..core.changes import AnyChange, apply, begin_life
 from ..core.codec import convert, from_json, python_json, to_plain
 from ..core.state import State
 from .contract import FenceLost, Owner
-from .texts import PARTS, part_texts, state_of
+from .texts import PARTS, part_texts, result_text, state_of
 
 #: changes kept one by one before they are folded into a new base
 _LOG_LIMIT = 1000
@@ -25,6 +25,7 @@ class _Base:
 
     queue: list[bytes]
     history: list[bytes]
+    results: list[bytes]
     parts: dict[str, bytes]
 
 
@@ -63,7 +64,7 @@ class MemoryStore:
         base = self.disk.base
         if base is None:
             return None
-        state = state_of(base.queue, base.history, base.parts)
+        state = state_of(base.queue, base.history, base.results, base.parts)
         for text in self.disk.log:
             for change in convert(from_json(text), list[AnyChange]):
                 state = apply(state, change, 0.0)
@@ -79,6 +80,7 @@ class MemoryStore:
             self.disk.base = _Base(
                 [item.text for item in after.queue],
                 [item.text for item in after.history],
+                [result_text(result) for result in after.task_results],
                 part_texts(after, PARTS),
             )
             self.disk.log = []

@@ -1,4 +1,4 @@
-"""Changes of queue and history as rows of the SQLite store.
+"""Changes of queue, history and results of tasks as rows of the SQLite store.
 
 The order of the queue is a number in each row, with gaps: an insertion writes its own rows only, until a gap
 is used up and the numbers are given anew.
@@ -13,9 +13,10 @@ from functools import singledispatch
 from ..core import changes as ch
 from ..core.items import Item
 from ..core.state import State
+from ..core.tasks import TaskResult
 from .contract import StoreBroken
 from .statements import statements
-from .texts import TOUCHED
+from .texts import TOUCHED, result_text
 
 #: distance of two ranks at the back of the queue; halved by each insertion between the same two
 STEP = 1 << 32
@@ -24,14 +25,15 @@ LIMIT = 1 << 62
 
 
 def write_everything(cursor: sqlite3.Cursor, state: State) -> None:
-    """Write queue and history of a state into the empty tables."""
+    """Write queue, history and results of a state into the empty tables."""
     _insert(cursor, tuple(state.queue), None)
     _append_history(cursor, state.history)
+    _append_results(cursor, state.task_results)
 
 
 @singledispatch
 def write_change(change: ch.AnyChange, cursor: sqlite3.Cursor) -> None:
-    """Write what a change does to queue and history; the parts are written apart (`touched_parts`)."""
+    """Write what a change does to queue, history and results; the parts are written apart (`touched_parts`)."""
     if type(change) not in TOUCHED:
         raise TypeError(f"{type(change).__name__} is not a change that can be stored")
 
@@ -72,6 +74,21 @@ def _(change: ch.HistoryAppended, cursor: sqlite3.Cursor) -> None:
 @write_change.register
 def _(change: ch.HistoryTrimmed, cursor: sqlite3.Cursor) -> None:
     cursor.execute(statements()["trim_history"], (change.count,))
+
+
+@write_change.register
+def _(change: ch.TaskFinished, cursor: sqlite3.Cursor) -> None:
+    cursor.execute(statements()["delete_result"], (change.result.task_uid,))
+    _append_results(cursor, [change.result])
+
+
+@write_change.register
+def _(change: ch.TaskResultsForgotten, cursor: sqlite3.Cursor) -> None:
+    cursor.executemany(statements()["delete_result"], ((uid,) for uid in change.task_uids))
+
+
+def _append_results(cursor: sqlite3.Cursor, results: Iterable[TaskResult]) -> None:
+    cursor.executemany(statements()["append_result"], ((result.task_uid, result_text(result)) for result in results))
 
 
 def _append_history(cursor: sqlite3.Cursor, items: Iterable[Item]) -> None:

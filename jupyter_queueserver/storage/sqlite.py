@@ -75,7 +75,8 @@ class SqliteStore:
             parts = dict(cursor.execute(sql["read_parts"]).fetchall())
             queue = [text for (text,) in cursor.execute(sql["read_queue"])]
             history = [text for (text,) in cursor.execute(sql["read_history"])]
-        return state_of(queue, history, parts)
+            results = [text for (text,) in cursor.execute(sql["read_results"])]
+        return state_of(queue, history, results, parts)
 
     def commit(self, changes: Sequence[AnyChange], after: State) -> None:
         """Keep the changes in one transaction; raises `FenceLost` or `StoreUnavailable`."""

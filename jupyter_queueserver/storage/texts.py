@@ -41,11 +41,10 @@ _WRITERS: dict[str, Callable[[State], bytes]] = {
     "autostart": lambda state: to_json(state.autostart),
     "lock": lambda state: to_json(state.lock),
     "tasks": lambda state: to_json(state.tasks),
-    "task_results": lambda state: to_json(state.task_results),
 }
 
 #: parts that stores of earlier versions do not have, as they were then
-_LATER = {"autostart": b"false", "lock": to_json(Lock()), "tasks": b"[]", "task_results": b"[]"}
+_LATER = {"autostart": b"false", "lock": to_json(Lock()), "tasks": b"[]"}
 
 PARTS = tuple(_WRITERS)
 
@@ -68,8 +67,8 @@ TOUCHED: dict[type, tuple[str, ...]] = {
     ch.TaskStarted: ("tasks",),
     ch.TaskAccepted: ("tasks",),
     ch.TasksDropped: ("tasks",),
-    ch.TaskFinished: ("tasks", "task_results"),
-    ch.TaskResultsForgotten: ("task_results",),
+    ch.TaskFinished: ("tasks",),
+    ch.TaskResultsForgotten: (),
 }
 
 
@@ -83,7 +82,7 @@ def part_texts(state: State, names: Iterable[str]) -> dict[str, bytes]:
     return {name: _WRITERS[name](state) for name in names}
 
 
-def state_of(queue: Iterable[bytes], history: Iterable[bytes], parts: Mapping[str, bytes]) -> State:
+def state_of(queue: Iterable[bytes], history: Iterable[bytes], results: Iterable[bytes], parts: Mapping[str, bytes]) -> State:
     """Make the state of its texts; raises `StoreBroken` that names the place."""
     parts = _LATER | dict(parts)
     missing = [name for name in PARTS if name not in parts]
@@ -107,13 +106,22 @@ def state_of(queue: Iterable[bytes], history: Iterable[bytes], parts: Mapping[st
         autostart=read("autostart", bool),
         lock=read("lock", Lock),
         tasks=read("tasks", tuple[Task, ...]),
-        task_results=read("task_results", tuple[TaskResult, ...]),
+        task_results=_reading("task_results", lambda: tuple(map(_result, results))),
         catalogue=Catalogue(read("plans", dict[str, Any]), read("devices", dict[str, Any]), permissions),
     )
 
 
 def _item(text: bytes) -> Item:
     return Item(from_json(text))
+
+
+def result_text(result: TaskResult) -> bytes:
+    """Return the text (UTF-8 JSON) of a result."""
+    return to_json(result)
+
+
+def _result(text: bytes) -> TaskResult:
+    return convert(from_json(text), TaskResult)
 
 
 def _reading(place: str, read: Callable[[], T]) -> T:

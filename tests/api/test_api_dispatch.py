@@ -342,7 +342,7 @@ def test_malformed_batches(params: dict[str, Any], text: str) -> None:
 def test_a_refusal_has_every_key_of_the_reply() -> None:
     for name, method in methods().items():
         call = parse_request({"method": name, "params": {"item": {"a": 1}}})
-        reply = refuse(call, StateError("No."))
+        reply = refuse(call, StateError("No."), Stage().state)
         assert reply["success"] is False
         assert reply["msg"] == f"{method.prefix}No."
         assert set(reply) == {"success", "msg", "error", *method.reply}

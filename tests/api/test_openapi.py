@@ -81,7 +81,7 @@ def test_refusing_replies_are_as_described() -> None:
         if method.lenient:
             continue  # always answered
         call = Call(method, {})
-        reply = refuse(call, RequestError("no", code="c", hint="h"))
+        reply = refuse(call, RequestError("no", code="c", hint="h"), State(catalogue=Catalogue({}, {}, Permissions.default())))
         schema = reply_schema(method) | {"components": DOCUMENT["components"]}
         Draft202012Validator(schema).validate(json.loads(codec.to_json(reply)))
 

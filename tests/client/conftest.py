@@ -144,7 +144,7 @@ class MiniManager:
             prepared = _finish(prepare(call, self.state, step.new_uid))
             reply = decide(call, step, prepared)
         except QueueServerError as err:
-            return refuse(call, err)
+            return refuse(call, err, self.state)
         first = self.state.seq + 1
         self.state = step.state
         entries = [(first + place, codec.to_plain(public(change))) for place, change in enumerate(step.changes)]

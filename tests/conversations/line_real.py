@@ -5,6 +5,7 @@ Changes are heard on the manager's private event stream in every case, so that n
 
 from __future__ import annotations
 
+import abc
 import http.client
 import json
 import os
@@ -141,6 +142,10 @@ class RealLine(Line):
     def let_go(self, path: str) -> None:
         Path(path).touch()
 
+    @abc.abstractmethod
+    def malformed(self) -> list[tuple[int, Reply]]:
+        """Send what is no request; returns the answers, with their status where there is one (else 200)."""
+
     def close(self) -> None:
         """Close the connection."""
 
@@ -188,6 +193,11 @@ class ZmqLine(RealLine):
         self._socket.send_multipart(frames)
         return self._decode(self._socket.recv()) if self._socket.poll(int(limit * 1000)) else None
 
+    def malformed(self) -> list[tuple[int, Reply]]:
+        wrong = ["text", [], {}, {"method": "status", "surplus": 1}, {"method": "fly"}, {"method": None}]
+        frames = [(b"\xc1",), (b"",), (b"", b"x"), (b"x", b"y"), *((self.encode(value),) for value in wrong)]
+        return [(200, self.send(*each)) for each in frames]
+
     def close(self) -> None:
         self._context.destroy(linger=0)
 
@@ -204,6 +214,9 @@ class ClientLine(RealLine):
 
     def exchange(self, method: str, params: dict[str, Any]) -> Reply:
         return self._client.call(method, **params)
+
+    def malformed(self) -> list[tuple[int, Reply]]:
+        return [(200, self._client.call("fly"))]
 
     def close(self) -> None:
         self._client.close()
@@ -227,9 +240,17 @@ class HttpLine(RealLine):
         route = methods()[method]
         return self._send(route.verb, route.path, params)
 
+    def malformed(self) -> list[tuple[int, Reply]]:
+        bodies = (b"{", b"[]", b"null", b'"text"', b'{"item": \xff}', b"")
+        replies = [self._send_text("POST", "/queue/item/add/batch", body) for body in bodies]
+        return [(reply.pop("http_status", 200), reply) for reply in replies]
+
     def _send(self, verb: str, path: str, body: dict[str, Any]) -> Reply:
+        return self._send_text(verb, path, json.dumps(body).encode())
+
+    def _send_text(self, verb: str, path: str, body: bytes) -> Reply:
         headers = {"Authorization": f"ApiKey {TOKEN}", "Content-Type": "application/json"}
-        self._connection.request(verb, f"/queueserver/api{path}", json.dumps(body), headers)
+        self._connection.request(verb, f"/queueserver/api{path}", body, headers)
         answer = self._connection.getresponse()
         text = answer.read()
         assert answer.headers.get_content_type() == "application/json", (answer.status, text[:200])

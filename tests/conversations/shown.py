@@ -40,6 +40,11 @@ tests have, and in how many tests it was refused. Only tests that passed are cou
 The conversations over 0MQ, REST and with the client are compared turn by turn with the same conversation inside one process.
 Ending a manager is in `test_the_end`, killing it in `tests/conversations/test_killed_manager.py`. "-": there is no such
 route or command in the interface.
+
+Beside the conversations, `tests/fuzz` sends what nobody would: cases that schemathesis makes from [`openapi.json`](openapi.json),
+in the right form and in wrong ones, to every route but those that end the manager, never end, or are websockets (each with its
+reason in `tests/fuzz/test_http_fuzz.py`), with the key and without one; and frames and calls over 0MQ in both encodings. No
+answer may be a 5xx, have a status or a form that is not described, or end the manager.
 """
 
 Record = Callable[[str, object], None]

@@ -35,6 +35,9 @@ class Terminal(RealLine):
     def exchange(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         return self.server.call(method, **params)
 
+    def malformed(self) -> list[tuple[int, dict[str, Any]]]:
+        return []  # a command line always makes a request, or none
+
     def __call__(self, *words: str, code: int = 0, key: str | None = None) -> dict[str, Any]:
         """Give a command that ends with this exit status; returns the reply that it printed."""
         options = ["--json", "-a", self.server.control, *(["-k", key] if key else [])]

@@ -26,13 +26,14 @@ class Conversations:
         check_same(line.turns, played.turns, (line.folder, played.folder), is_http=isinstance(line, HttpLine))
         note(record_property, line.way, line.turns)
 
-    def test_what_is_no_request(self, line: RealLine, played: InProcessLine) -> None:
-        if not isinstance(line, ZmqLine):
-            return
-        for frames in ((b"\xc1",), (b"", b"x"), (b"",)):
-            reply = line.send(*frames)
-            assert reply.keys() == {"success", "msg"}
-            assert reply["msg"].startswith("Failed to decode the request: ")
+    def test_what_is_no_request(self, line: RealLine) -> None:
+        replies = line.malformed()
+        assert replies
+        for status, reply in replies:
+            assert status == (422 if isinstance(line, HttpLine) else 200)
+            assert reply.keys() in ({"success", "msg"}, {"detail", "error"}), reply
+            assert reply.get("success", False) is False
+        assert line.peek("status")["manager_state"] == "idle"
 
     def test_the_end(self, line: RealLine, played: InProcessLine, record_property: Record) -> None:
         server = line.server

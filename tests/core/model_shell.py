@@ -107,7 +107,7 @@ class Shell:
 
     def _refused(self, call: Call, err: QueueServerError) -> dict[str, Any]:
         """Law 8."""
-        reply = codec.from_json(codec.to_json(refuse(call, err)))
+        reply = codec.from_json(codec.to_json(refuse(call, err, self.state)))
         assert reply["success"] is False
         assert reply["msg"]
         assert set(reply["error"]) == {"code", "hint", "path"}
@@ -123,7 +123,6 @@ class Shell:
         step = Step(before, self._now, self.new_uid, self.config)
         try:
             rule(step)
-            conclude(step)
         except QueueServerError:  # law 1
             assert not step.changes
             assert not step.effects
@@ -136,6 +135,8 @@ class Shell:
         self._publish(before, step)
         self.wishes.extend(step.effects)
         self._check(before, step, method)
+        if step.changes and rule is not conclude and self.state.autostart:
+            self.submit(conclude, "conclude")
 
     def _publish(self, before: State, step: Step) -> None:
         """Laws 2 and 3, and the tables."""
@@ -273,6 +274,8 @@ class Shell:
         assert self.state.seq == 0
         self._watch()
         self._reconcile()
+        if self.state.autostart:
+            self.submit(conclude, "conclude")
 
     def _reconcile(self) -> None:
         worker, environment = self.worker, self.state.environment

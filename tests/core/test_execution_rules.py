@@ -238,7 +238,8 @@ def test_the_instruction_stops_the_queue(loop: bool) -> None:
 
 def test_start_is_refused_in_this_order() -> None:
     stage = Stage()
-    assert stage.refused("queue_start")["msg"] == "RE Worker environment does not exist."
+    assert stage.refused("queue_start")["msg"] == "RE Manager is busy."
+    assert stage.refused("environment_open")["msg"] == "RE Worker environment already exists."
     stage = Stage.opened(1).started()
     assert stage.refused("queue_start")["msg"] == "RE Manager is busy."
 

@@ -35,6 +35,17 @@ def test_update_keeps_place_and_uid() -> None:
     assert reply["item"]["user"] == "bob"
 
 
+def test_what_came_of_an_earlier_run_is_no_part_of_the_item() -> None:
+    stage = Stage.opened(1).started()
+    stage.end("failed")
+    item, version = stage.state.queue.at(0).fields, queue_version(stage)
+    assert item["result"]["exit_status"] == "failed"
+    stage.ok("queue_item_update", item=item, user=item["user"], user_group=item["user_group"])
+    assert (stage.state.queue.at(0).fields, queue_version(stage)) == (item, version)
+    stage.ok("queue_item_update", item=item | {"kwargs": {"num": 2}}, user=item["user"], user_group=item["user_group"])
+    assert "result" not in stage.state.queue.at(0).fields
+
+
 def test_replace_gives_a_new_uid() -> None:
     stage = Stage.opened(1, 2)
     uid = uids(stage)[0]
@@ -201,9 +212,22 @@ def test_refused_move_batch() -> None:
         refused = stage.refused("queue_item_move_batch", **params)
         assert refused["msg"].startswith(prefix + text), refused["msg"]
         assert (refused["items"], refused["qsize"]) == ([], None)
-    assert stage.ok("queue_item_move_batch", uids=[], pos_dest="front")["items"] == []
+    for destination in ({"pos_dest": "front"}, {"pos_dest": 99}, {"after_uid": "unknown"}):
+        assert stage.ok("queue_item_move_batch", uids=[], **destination)["items"] == []
     assert stage.ok("queue_item_move_batch", uids=[three, one], pos_dest=0)["qsize"] == 3
     assert numbers(stage) == [3, 1, 2]
+
+
+def test_every_refusal_of_a_batch_tells_the_length_of_the_queue() -> None:
+    stage = Stage.opened(1, 2)
+    malformed = [{"zz": 1}, {}, {"items": "x"}, {"items": [plan(3)]}, {"items": [plan(3)], "user": "me", "user_group": "nobody"}]
+    for params in malformed:
+        reply = stage.refused("queue_item_add_batch", **params)
+        assert (reply["qsize"], reply["items"], reply["results"]) == (2, [], []), params
+        assert "zz" in params or reply["msg"].startswith("Failed to add an item: ")
+    assert stage.refused("queue_item_add_batch", items=[plan(3), 5], **ME)["qsize"] == 2
+    stage.ok("lock", lock_key="key", user="ada", queue=True)
+    assert stage.refused("queue_item_add_batch", items=[plan(3)], **ME)["qsize"] == 2
 
 
 # mode

@@ -88,7 +88,7 @@ class FakeManager:
         try:
             reply = decide(call, step, _finish(prepare(call, self.state, step.new_uid)), fetched)
         except QueueServerError as err:
-            return codec.to_json(refuse(call, err))
+            return codec.to_json(refuse(call, err, self.state))
         self.publish(step)
         return codec.to_json(reply)
 

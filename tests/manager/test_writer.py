@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from typing import Any
 
 import pytest
 from manager_parts import open_state, rig
+from msgspec.structs import replace
 
 from jupyter_queueserver.core.effects import StartItem, StopManager
-from jupyter_queueserver.core.errors import QueueServerError, StateError
-from jupyter_queueserver.core.reports import ItemEnded, RunClosed, RunOpened
+from jupyter_queueserver.core.errors import QueueServerError, StateError, StoreUnavailable
+from jupyter_queueserver.core.reports import EngineState, ItemEnded, RunClosed, RunOpened
 from jupyter_queueserver.core.rules.environment import end_if_idle
 from jupyter_queueserver.core.rules.reports import apply_reports
-from jupyter_queueserver.core.state import Run
+from jupyter_queueserver.core.state import Run, State
 
 
 def ended(uid: str) -> ItemEnded:
@@ -143,5 +145,62 @@ def test_many_runs_cost_no_more_each_than_one() -> None:
             environment_id, number = made.writer.committed_reports
             assert environment_id == "e"
             assert number > 3000
+
+    asyncio.run(main())
+
+
+def waiting_for_the_engine() -> State:
+    """Autostart is on, an item waits, and a console's plan has the RunEngine."""
+    return replace(open_state("a"), autostart=True, engine="running")
+
+
+def engine_is_free(environment_id: str = "e") -> Any:
+    return functools.partial(
+        apply_reports, environment_id=environment_id, reports=[(1, EngineState(time=1.0, state="idle", deferred=False))]
+    )
+
+
+def test_an_item_that_starts_by_itself_is_on_record_before() -> None:
+    """Also when it follows a report that need not be committed."""
+
+    async def main() -> None:
+        async with rig(waiting_for_the_engine()) as made:
+            await made.writer.submit(engine_is_free(), durable=False)
+            await made.writer.look_again()
+            assert [type(effect) for effect in made.effects] == [StartItem]
+            stored = made.store.load()
+            assert stored is not None
+            assert stored.running is not None
+            assert (stored.running.item_uid, len(stored.queue)) == ("a", 0)
+
+    asyncio.run(main())
+
+
+def test_an_item_does_not_start_by_itself_without_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does as soon as the store is back, though nothing else happens."""
+    monkeypatch.setattr("jupyter_queueserver.manager.writer._RETRY", 0.01)
+
+    async def main() -> None:
+        async with rig(waiting_for_the_engine()) as made:
+            commit, asked, back = made.store.commit, asyncio.Event(), []
+            loop = asyncio.get_running_loop()
+
+            def refuse(*args: Any) -> None:
+                loop.call_soon_threadsafe(asked.set)
+                if not back:
+                    raise StoreUnavailable("The disk is full.")
+                commit(*args)
+
+            made.store.commit = refuse  # type: ignore[method-assign]
+            await made.writer.submit(engine_is_free(), durable=False)
+            await asyncio.wait_for(asked.wait(), 10)
+            assert made.effects == []
+            assert made.writer.state.engine == "idle"
+            back.append(True)
+            while not made.effects:
+                asked.clear()
+                await asyncio.wait_for(asked.wait(), 10)
+                await made.writer.look_again()
+            assert [type(effect) for effect in made.effects] == [StartItem]
 
     asyncio.run(main())

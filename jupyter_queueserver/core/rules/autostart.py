@@ -1,6 +1,6 @@
 """Starting the queue without being told: when autostart is on and an item could start, it does.
 
-Nothing is polled: every input ends with `conclude`, so that the queue starts in the same decision in which it became possible.
+Nothing is polled: after every input that changed something `conclude` is decided, so that the queue starts as soon as it can.
 An item that the worker refuses switches autostart off: tried again and again, it would fill the history and nothing else.
 """
 
@@ -29,7 +29,10 @@ def switch(step: Step, enable: Any) -> None:
 
 
 def conclude(step: Step) -> None:
-    """End an input: the queue starts if autostart is on and an item can be started."""
+    """The queue starts if autostart is on and an item can be started.
+
+    It is a decision of its own, committed at once: what it follows may be a report that is not committed yet.
+    """
     state = step.state
     if not state.autostart or not len(state.queue) or any(isinstance(effect, StopManager) for effect in step.effects):
         return

@@ -22,7 +22,7 @@ def open_environment(step: Step) -> None:
     state = step.state
     if state.environment.state == "opening":
         raise StateError("Manager is already in the process of creating the RE Worker environment.")
-    if state.environment.state == "open":
+    if state.environment.state in ("open", "closing", "destroying"):
         raise StateError(
             "RE Worker environment already exists.",
             code="environment_exists",

@@ -35,6 +35,8 @@ def start_queue(step: Step) -> None:
 
 def require_ready(state: State) -> None:
     """Raise unless an item could be started now."""
+    if state.environment.state in ("closing", "destroying"):
+        raise _busy(state)
     if not state.is_open:
         raise StateError("RE Worker environment does not exist.", code="no_environment", hint=_ENVIRONMENT_MISSING)
     require_worker(state)
@@ -45,13 +47,17 @@ def require_ready(state: State) -> None:
             hint="The startup code has to leave a RunEngine named RE in the namespace.",
         )
     if manager_state(state) != "idle":
-        raise StateError("RE Manager is busy.", code="busy", hint=f"It is in state '{manager_state(state)}'.")
+        raise _busy(state)
     if state.engine != "idle":
         raise StateError(
             "IPython kernel (RE Worker) is busy.",
             code="busy",
             hint=f"The Run Engine is in state '{state.engine}' by a plan that was started outside the queue: end that first.",
         )
+
+
+def _busy(state: State) -> StateError:
+    return StateError("RE Manager is busy.", code="busy", hint=f"It is in state '{manager_state(state)}'.")
 
 
 def require_worker(state: State) -> None:
@@ -270,8 +276,7 @@ def end_running(
     plain = _unmarked(item)
     step.emit(RunningSet(item=None))
     step.emit(HistoryAppended(items=(plain.replaced(result=result),)))
-    if step.state.runs:
-        step.emit(RunsSet())
+    step.emit(RunsSet())  # also when there were none: clients see by it that a plan has ended
     _after_end(step, plain, result, again)
     if not destroyed and not _goes_on(step, ending):
         autostart_off(step)

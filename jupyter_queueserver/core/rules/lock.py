@@ -90,9 +90,13 @@ def unlock(step: Step, key: Any) -> None:
     if not state.lock.is_locked:
         return
     emergency = step.config.emergency_lock_key
-    if not state.lock.opens(key) and not (emergency is not None and hmac.compare_digest(key.encode(), emergency.encode())):
+    if not state.lock.opens(key) and not (emergency is not None and hmac.compare_digest(_bytes(key), _bytes(emergency))):
         raise _wrong_key(state.lock, step.config)
     step.emit(LockSet(lock=Lock(uid=step.new_uid())))
+
+
+def _bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
 
 
 def check_key(lock: Lock, key: Any, config: Config) -> None:

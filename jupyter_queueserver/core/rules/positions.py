@@ -220,6 +220,8 @@ def batch_target(state: State, uids: Sequence[str], pos_dest: Any, before_uid: A
             hint="Give one of the three parameters.",
             path="pos_dest",
         )
+    if not uids:
+        return None
     if pos_dest is not None:
         return _block_at_index(state, uids, pos_dest)
     name, uid = ("before_uid", before_uid) if before_uid is not None else ("after_uid", after_uid)
@@ -241,8 +243,6 @@ def _block_at_index(state: State, uids: Sequence[str], pos_dest: Any) -> str | N
     if pos_dest == "front":
         return _first_outside(state, uids, state.queue.at(0).item_uid if len(state.queue) else None)
     if pos_dest == "back":
-        return None
-    if not uids:
         return None
     first = queued(state, uids[0], "uids")
     before = _move_to_index(state, first, pos_dest)

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..changes import ExecutionSet, TaskAccepted, TaskFinished, TaskResultsForgotten, TasksDropped, TaskStarted
-from ..codec import Verbatim, from_json, python_json
+from ..codec import Verbatim, python_json
 from ..decision import Step
 from ..effects import InterruptKernel, StartTask
 from ..errors import ItemInvalid, RequestError, StateError, WorkerRefused
@@ -185,7 +185,7 @@ def ended(step: Step, report: TaskEnded) -> None:
     """A task is over: keep the result, and give up old ones."""
     if not any(task.task_uid == report.task_uid for task in step.state.tasks):
         return
-    value = None if report.return_value is None else Verbatim(from_json(report.return_value))
+    value = None if report.return_value is None else Verbatim.of_text(report.return_value.encode())
     result = TaskResult(
         task_uid=report.task_uid,
         success=report.success,

@@ -52,3 +52,12 @@ INSERT INTO history (uid, text) VALUES (?, ?);
 
 -- name: trim_history
 DELETE FROM history WHERE n IN (SELECT n FROM history ORDER BY n LIMIT ?);
+
+-- name: read_results
+SELECT text FROM results ORDER BY n;
+
+-- name: append_result
+INSERT INTO results (uid, text) VALUES (?, ?);
+
+-- name: delete_result
+DELETE FROM results WHERE uid = ?;
