@@ -11,6 +11,7 @@ import re
 import msgspec
 
 from ..instance import Instance, Runtime, find_instance, is_alive, read_runtime
+from ..instance.paths import DATA_DIR_VARIABLE
 from .errors import SettingsError
 
 ADDRESS_VARIABLE = "QSERVER_ZMQ_CONTROL_ADDRESS"
@@ -54,7 +55,8 @@ def find_target(address: str | None = None, *, instance: Instance | None = None,
         0MQ address; None: environment variable, ``runtime.json``, port 60615, in this order.
     instance
         The instance whose manager is meant; None: the one of this user or of the environment variable.  A given instance
-        beats the address variable, and its private address is used even before its manager runs.
+        beats the address variable, and its private address is used even before its manager runs; so is that of an instance
+        named by the environment variable, unless an address is given too.
     public_key
         CurveZMQ key of the server (Z85); None: environment variable, else what the instance says of that address.
 
@@ -66,6 +68,8 @@ def find_target(address: str | None = None, *, instance: Instance | None = None,
     key = public_key or os.environ.get(PUBLIC_KEY_VARIABLE) or None
     if key is not None and not _KEY.fullmatch(key):
         raise SettingsError(f"The public key must be Z85 text of 40 characters (argument or {PUBLIC_KEY_VARIABLE}).")
+    if instance is None and address is None and not os.environ.get(ADDRESS_VARIABLE) and os.environ.get(DATA_DIR_VARIABLE):
+        instance = find_instance()  # an instance was named: no other manager may be asked in its place
     place = instance or find_instance()
     runtime = _usable_runtime(place)
     origin = "given"

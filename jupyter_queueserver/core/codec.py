@@ -57,10 +57,11 @@ class Verbatim(HasJson):
         return self._text
 
     def __eq__(self, other: object) -> bool:
-        return self._text == other._text if isinstance(other, Verbatim) else NotImplemented
+        if not isinstance(other, Verbatim):
+            return NotImplemented
+        return self._text == other._text or python_json(self.value) == python_json(other.value)
 
-    def __hash__(self) -> int:
-        return hash(self._text)
+    __hash__ = None  # type: ignore[assignment]
 
 
 def python_json(value: Any) -> bytes:

@@ -95,8 +95,3 @@ def kept(fields: Mapping[str, Any]) -> dict[str, Any]:
         else:
             del result["properties"]
     return result
-
-
-def without_running_marks(item: Item) -> dict[str, Any]:
-    """Fields of an item that has stopped running: the marks of the running one are taken off."""
-    return kept(item.fields)

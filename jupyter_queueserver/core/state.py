@@ -103,6 +103,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     outdated
         The worker speaks an older version of the conversation, or was opened with another store: its plan is finished, nothing
         more is started.
+    dead
+        The worker's process is gone, and what it told last is being applied: nothing is started any more.
     unreachable
         Why the worker, which lives, does not answer this manager; what it reports is known all the same.  None: it answers.
     """
@@ -115,6 +117,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     alarm: str | None = None
     outdated: bool = False
+    dead: bool = False
     unreachable: str | None = None
 
 

@@ -92,7 +92,6 @@ class RootHandler(_Paged, MethodHandler):
     """``/queueserver``: the page for browsers, the status for programs."""
 
     @web.authenticated
-    @web.authenticated
     async def get(self) -> None:  # type: ignore[override] - the decorator hides that it is a coroutine
         """Send what is asked for."""
         if self.wants_page:

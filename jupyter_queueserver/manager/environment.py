@@ -103,6 +103,7 @@ class Environment:
     def connect(self, writer: Writer) -> None:
         """Tell who decides; comes before anything else."""
         self._writer = writer
+        writer.wait_for_worker()
         self._intake = Intake(self._instance, writer)
         self._orders = Orders(lambda: self.link, self._fence, writer, self._intake, self._on_replaced)
         self._actions |= self._orders.actions

@@ -82,7 +82,7 @@ class Intake:
                 f"Report {number} of the worker ({type(report).__name__}) could not be applied by a fault of the server. "
                 "If the plan does not seem to end, destroy the environment."
             )
-            _log.error("%s It is passed over: %r", msg, report)
+            _log.error("%s It is passed over: %.500r", msg, report)
             if not await self.submit(functools.partial(pass_over, environment_id=environment_id, number=number, msg=msg)):
                 return False
         return True

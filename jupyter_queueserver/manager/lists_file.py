@@ -44,6 +44,7 @@ class ListsFile:
         if path is not None and Path(path).resolve().is_relative_to(shipped_profile().parent):
             self._update = "NEVER"  # the installed package is not ours to change
         self._environment = ""
+        self._news = ""
         self._wanted: State | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -66,13 +67,18 @@ class ListsFile:
         except (OSError, ValueError) as err:
             _log.error("%s; the lists before it stay.", err)
             return []
-        self._note(digest)
+        self._news = digest
         changes: list[AnyChange] = []
         if plans != state.catalogue.plans:
             changes.append(PlansSet(plans=plans))
         if devices != state.catalogue.devices:
             changes.append(DevicesSet(devices=devices))
         return changes
+
+    def taken_over(self) -> None:
+        """What `news` told is in the store: the file need not be read again."""
+        if self._news:
+            self._note(self._news)
 
     def changed(self, changes: Sequence[AnyChange], state: State) -> None:
         """Something was committed: have the file written if it is time."""

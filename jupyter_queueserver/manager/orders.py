@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 #: Refusals of the worker that say nothing about the item.
 _NOT_ITS_MANAGER = ("older_fence", "not_manager", "wrong_environment")
+_UNKNOWN = "Plan execution status was lost: the worker had this item before, and its report is gone"
 #: Seconds between two attempts at a worker that does not answer.
 _RETRY = 0.5
 
@@ -73,7 +74,7 @@ class Orders:
         item = effect.item
         while self._link() is not None and self._is_running(item):
             try:
-                await self.told(lambda link: link.start(item, self._fence, self._allowed(item)))
+                reply = await self.told(lambda link: link.start(item, self._fence, self._allowed(item)))
             except WorkerUnreachable as err:
                 _log.warning("Item %s could not be handed over yet: %s", item.item_uid, err.msg)
                 await asyncio.sleep(_RETRY)
@@ -82,7 +83,18 @@ class Orders:
                 if err.code in _NOT_ITS_MANAGER:
                     raise
                 await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
+            else:
+                if not reply.accepted and reply.fate in ("ended", "withdrawn"):
+                    await self._learn_ending(item)
             return
+
+    async def _learn_ending(self, item: Item) -> None:
+        """The worker has seen the item and is done with it: its reports say how it ended, or nobody will ever know."""
+        if (link := self._link()) is not None:
+            await self._intake.apply(link.environment_id, link.reports_since)
+        if self._is_running(item):
+            _log.error("The worker had item %s before, and nothing is known of its ending.", item.item_uid)
+            await self._intake.submit(functools.partial(_end_unknown, item_uid=item.item_uid))
 
     def _is_running(self, item: Item) -> bool:
         running = self._writer.state.running
@@ -179,3 +191,9 @@ def _end_refused(step: Step, item_uid: str, msg: str) -> None:
     running = step.state.running
     if running is not None and running.item_uid == item_uid:
         end_running(step, ending="refused", exit_status="failed", run_uids=(), scan_ids=(), msg=msg)
+
+
+def _end_unknown(step: Step, item_uid: str) -> None:
+    running = step.state.running
+    if running is not None and running.item_uid == item_uid:
+        end_running(step, ending="lost", exit_status="unknown", run_uids=(), scan_ids=(), msg=_UNKNOWN, again=False)

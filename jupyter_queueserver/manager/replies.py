@@ -10,7 +10,7 @@ from typing import Any
 
 from ..api import Call, Context, parse_request, read_call, refuse
 from ..api.dispatch import may_fetch, refuse_envelope
-from ..api.first_version import modern_request
+from ..api.first_version import COMMANDS, modern_request
 from ..core import codec
 from ..core.errors import MalformedRequest, QueueServerError, UnknownMethod
 from ..core.limits import VALUES_LIMIT, Encoding, check_size
@@ -34,6 +34,14 @@ def local_time(seconds: float) -> str:
 def people_time(seconds: float) -> str:
     """Local time as the interface shows it to people: ``MM/DD/YYYY HH:MM:SS``."""
     return datetime.datetime.fromtimestamp(seconds).strftime("%m/%d/%Y %H:%M:%S")  # noqa: DTZ006 - as above
+
+
+class _Refused(Exception):
+    """A request that is answered without being decided."""
+
+    def __init__(self, reply: dict[str, Any]) -> None:
+        super().__init__(reply["msg"])
+        self.reply = reply
 
 
 class Answerer:
@@ -69,13 +77,23 @@ class Answerer:
         try:
             big = len(request) > _BIG
             decoded = await asyncio.to_thread(decode, request, encoding) if big else decode(request, encoding)
-            call = parse_request(modern_request(decoded) if first_version else decoded)
+            call = parse_request(self._modern(decoded) if first_version else decoded)
+        except _Refused as refused:
+            return encode(refused.reply, encoding)
         except QueueServerError as err:
             reply = refuse_envelope(err)
             if not isinstance(err, MalformedRequest | UnknownMethod):  # which have two keys only
                 reply["error"] = err.to_wire()
             return encode(reply, encoding)
         return await self._answer_call(call, encoding)
+
+    def _modern(self, request: Any) -> Any:
+        """Translate a request of the first version; a refusal has the form of the method that it means."""
+        try:
+            return modern_request(request)
+        except QueueServerError as err:
+            method = COMMANDS[request["method"]].modern
+            raise _Refused(refuse(Call(method, request.get("params") or {}), err, self._writer.state)) from err
 
     async def _answer_call(self, call: Call, encoding: Encoding) -> bytes:
         if call.method.lenient and encoding == "json":

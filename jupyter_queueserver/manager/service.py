@@ -148,6 +148,7 @@ class Service:
             state = self._committed(state, AutostartSet(enabled=False))
         for change in self._lists.news(state):
             state = self._committed(state, change)
+        self._lists.taken_over()
         return replace(state, time=self._started)
 
     def _with_permissions(self, state: State, permissions: Permissions, *, stored: bool) -> State:

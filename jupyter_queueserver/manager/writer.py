@@ -116,6 +116,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._uncommitted: list[AnyChange] = []
         self._is_ending = False
+        self._is_waiting = False
         self.store_failure: str | None = None
         self.committed_reports = _reports_in(state)
 
@@ -144,7 +145,7 @@ class Writer:
 
     async def _conclude(self) -> None:
         """Start the queue if it starts by itself and can: a decision of its own, because it must be on record in any case."""
-        if not self.state.autostart:
+        if self._is_waiting or not self.state.autostart:
             return
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
@@ -155,8 +156,13 @@ class Writer:
         except Exception:  # noqa: BLE001 - boundary of one input, as above
             _log.exception("The queue could not be started by itself, by a fault of the server.")
 
+    def wait_for_worker(self) -> None:
+        """Nothing starts by itself until `look_again`: whether there is still a worker is not known yet."""
+        self._is_waiting = True
+
     async def look_again(self) -> None:
         """Have the queue started if it starts by itself and can: an earlier manager may have died before it did that."""
+        self._is_waiting = False
         await self.submit(_look_again)
 
     async def _close_queue(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.codec import from_json, python_json
 from ..core.limits import TASK_RESULT_LIMIT
+from ..core.rules.submission import DEPTH_LIMIT, nested_too_deeply
 from .failures import text_of, traceback_of
 from .interrupts import __file__ as _interrupts_file
 from .interrupts import interruptible
@@ -135,6 +136,8 @@ def _as_json(value: Any) -> str | None:
         text = interruptible(lambda: python_json(value))
     except BaseException as err:
         raise TaskFailed(f"Task result can not be serialized as JSON: {text_of(err)}") from err
+    if nested_too_deeply(value):
+        raise TaskFailed(f"Task result can not be serialized as JSON: it is nested more than {DEPTH_LIMIT} levels deep")
     if len(text) > TASK_RESULT_LIMIT:
         raise TaskFailed(
             f"The function returned {len(text)} bytes as JSON; at most {TASK_RESULT_LIMIT} are kept. "

@@ -41,8 +41,16 @@ def _runtime(place: Any, **fields: Any) -> Runtime:
 @pytest.fixture
 def at_home(place: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The instance of `place` is the one of this user."""
-    monkeypatch.setenv(DATA_DIR_VARIABLE, str(place.data_dir))
+    monkeypatch.setattr("jupyter_queueserver.client.target.find_instance", lambda: place)
     return place
+
+
+def test_an_instance_that_was_named_is_never_exchanged_for_another(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its manager does not run and another one may answer at the default port."""
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(place.data_dir))
+    assert find_target().control == place.control_address
+    monkeypatch.setenv("QSERVER_ZMQ_CONTROL_ADDRESS", "tcp://127.0.0.1:5555")
+    assert find_target().control == "tcp://127.0.0.1:5555"
 
 
 def test_without_anything_it_is_the_default_port(at_home: Any) -> None:

@@ -238,8 +238,7 @@ def test_the_instruction_stops_the_queue(loop: bool) -> None:
 
 def test_start_is_refused_in_this_order() -> None:
     stage = Stage()
-    assert stage.refused("queue_start")["msg"] == "RE Manager is busy."
-    assert stage.refused("environment_open")["msg"] == "RE Worker environment already exists."
+    assert stage.refused("queue_start")["msg"] == "RE Worker environment does not exist."
     stage = Stage.opened(1).started()
     assert stage.refused("queue_start")["msg"] == "RE Manager is busy."
 
@@ -373,7 +372,8 @@ def test_closing() -> None:
     assert (state_of(stage), shown(stage)["worker_environment_exists"]) == ("closing_environment", True)
     text = "Manager is already in the process of closing the RE Worker environment."
     assert stage.refused("environment_close")["msg"] == text
-    assert stage.refused("queue_start")["msg"] == "RE Worker environment does not exist."
+    assert stage.refused("queue_start")["msg"] == "RE Manager is busy."
+    assert stage.refused("environment_open")["msg"] == "RE Worker environment already exists."
     stage.carry_out()
     stage.notice_death()
     assert (state_of(stage), stage.state.environment.failure) == ("idle", None)

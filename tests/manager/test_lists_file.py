@@ -39,7 +39,10 @@ class Place:
         return ListsFile(str(self.path), self.mark, update)
 
     def news(self, state: State) -> Sequence[AnyChange]:
-        return self.manager().news(state)
+        file = self.manager()
+        changes = file.news(state)
+        file.taken_over()
+        return changes
 
 
 @pytest.fixture

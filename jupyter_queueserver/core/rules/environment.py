@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..changes import EngineSet, EnvironmentSet, ExecutionSet, RunsSet
+from ..changes import EngineSet, EnvironmentSet, RunsSet
 from ..decision import Step
 from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment, StopManager
 from ..errors import StateError
@@ -97,11 +97,8 @@ def end_with_manager(step: Step) -> None:
 def worker_ends(step: Step) -> None:
     """The worker is dead, what it told last is applied next: no item may be started by that."""
     environment = step.state.environment
-    if environment.state == "open" and environment.unreachable is None:
-        step.emit(EnvironmentSet(environment=replace(environment, unreachable="its process has ended")))
-    execution = step.state.execution
-    if execution.state != "idle" and not execution.stop_pending:
-        step.emit(ExecutionSet(execution=replace(execution, stop_pending=True)))
+    if environment.state != "closed" and not environment.dead:
+        step.emit(EnvironmentSet(environment=replace(environment, dead=True)))
 
 
 def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
@@ -113,7 +110,7 @@ def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
     failure = before.failure if wished else Failure(time=step.now, msg=reason)
     if step.state.engine is not None:
         step.emit(EngineSet(engine=None))
-    step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure, unreachable=None)))
+    step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure, dead=False, unreachable=None)))
     drop_all(step)
     if step.state.running is None:
         go_idle(step)

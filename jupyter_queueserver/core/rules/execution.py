@@ -62,6 +62,8 @@ def _busy(state: State) -> StateError:
 
 def require_worker(state: State) -> None:
     """Raise unless the worker of the open environment takes what it is given."""
+    if state.environment.dead:
+        raise StateError("RE Worker environment does not exist.", code="no_environment", hint="Its process has just ended.")
     if state.environment.outdated:
         raise StateError(
             "RE Worker environment was opened by an earlier version of the server, or with another store.",
@@ -146,7 +148,7 @@ def take_next(step: Step) -> None:
     state = step.state
     execution = state.execution
     wished = execution.stop_pending or execution.pause_pending or execution.alone
-    if wished or not state.is_open or state.environment.outdated or not len(state.queue):
+    if wished or not state.is_open or state.environment.outdated or state.environment.dead or not len(state.queue):
         if execution.stop_pending:
             autostart_off(step)
         go_idle(step)
