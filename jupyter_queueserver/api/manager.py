@@ -63,5 +63,5 @@ def manager_test(step: Step, *, test_name: str) -> dict[str, Any]:
     """
     if test_name != "reserve_kernel":
         raise RequestError(f"Unknown test name: {test_name!r}", code="bad_option", hint="Use 'reserve_kernel'.", path="test_name")
-    require_ready(step.state)
+    require_ready(step)
     return {}

@@ -150,6 +150,12 @@ class LockSet(Change, tag="lock_set", frozen=True, kw_only=True):
     lock: Lock
 
 
+class CellSet(Change, tag="cell_set", frozen=True, kw_only=True):
+    """Whether a cell of an attached console holds the worker's main thread."""
+
+    running: bool
+
+
 class TaskStarted(Change, tag="task_started", frozen=True, kw_only=True):
     """There is one task more."""
 
@@ -202,6 +208,7 @@ AnyChange = (
     | ReportApplied
     | AutostartSet
     | LockSet
+    | CellSet
     | TaskStarted
     | TaskAccepted
     | TasksDropped
@@ -357,6 +364,11 @@ def _(change: AutostartSet, state: State) -> dict[str, Any]:
 @_parts.register
 def _(change: LockSet, state: State) -> dict[str, Any]:
     return {"lock": change.lock}
+
+
+@_parts.register
+def _(change: CellSet, state: State) -> dict[str, Any]:
+    return {"cell": change.running}
 
 
 @_parts.register

@@ -58,6 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[Run, ...]
     versions: Versions
     autostart: bool = False
+    cell: bool = False
     lock: Lock = Lock()
     tasks: tuple[Task, ...] = ()
     task_results: tuple[TaskResult, ...] = ()
@@ -79,6 +80,7 @@ def snapshot(state: State, history_limit: int = 200) -> Snapshot:
         runs=state.runs,
         versions=state.versions,
         autostart=state.autostart,
+        cell=state.cell,
         lock=state.lock.public(),
         tasks=tuple(map(_public_task, state.tasks)),
         task_results=tuple(map(_public_result, state.task_results)),
@@ -134,6 +136,7 @@ class Mirror:
             catalogue=Catalogue({}, {}, Permissions.default()),
             versions=first.versions,
             autostart=first.autostart,
+            cell=first.cell,
             lock=first.lock,
             tasks=first.tasks,
             task_results=first.task_results,

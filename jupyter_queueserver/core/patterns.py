@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .descriptions import components, device_is, lookup, walk_devices
+from .explosive import why_explosive
 
 #: Longest accepted name or pattern, in characters, and the largest accepted number of parts of a pattern.
 MAX_LENGTH, MAX_PARTS = 1000, 50
@@ -200,4 +201,6 @@ def _part(text: str, pattern: str) -> Part:
         raise PatternInvalid(
             f"Pattern {pattern!r}: {expression!r} is not a regular expression ({error}); note that a colon always separates parts"
         ) from error
+    if why := why_explosive(expression):
+        raise PatternInvalid(f"Pattern {pattern!r}: {expression!r} may take for ever to match: {why}")
     return Part(regex, include=marker != "-", full=marker == "?")

@@ -155,6 +155,12 @@ class ListsUpdated(Report, tag="lists_updated", frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class CellState(Report, tag="cell_state", frozen=True, kw_only=True):
+    """A cell of an attached console holds the main thread, or no longer does."""
+
+    running: bool
+
+
 class Alarm(Report, tag="alarm", frozen=True, kw_only=True):
     """Documents of the running plan could not be kept as they came; the plan goes on.
 
@@ -197,6 +203,7 @@ AnyReport = (
     | ItemEnded
     | TaskEnded
     | ListsUpdated
+    | CellState
     | Alarm
     | WorkerLost
 )

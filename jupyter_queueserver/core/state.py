@@ -175,6 +175,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    cell
+        Whether a cell of an attached console holds the worker's main thread.
     autostart
         Whether the queue starts by itself whenever it can.
     tasks
@@ -196,6 +198,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment = Environment()
     execution: Execution = Execution()
     engine: str | None = None
+    cell: bool = False
     runs: tuple[Run, ...] = ()
     tasks: tuple[Task, ...] = ()
     task_results: tuple[TaskResult, ...] = ()

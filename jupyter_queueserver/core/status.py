@@ -120,8 +120,10 @@ def _kernel(state: State, shown: str) -> tuple[str | None, bool | None]:
         return ("starting" if shown == "shown" else "disabled"), False
     if shown == "hidden":
         return "disabled", True
+    if state.environment.state in ("closing", "destroying"):
+        return "disabled", False
     busy = state.execution.state in ("starting", "running") or has_foreground_task(state)
-    return ("busy" if busy else "idle"), busy
+    return ("busy" if busy or state.cell else "idle"), busy
 
 
 def _failure(state: State) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from ..instance import Instance, Runtime, find_instance, read_runtime
 from .activity import Activity
 from .attendance import Attendance
 from .feed import Feed
-from .first_version import at_root
+from .first_version import at_root, refuse_the_rest
 from .identity import UserGroups
 from .keeper import ManagerKeeper
 from .paths import as_patterns
@@ -118,6 +118,9 @@ class QueueServerExtension(ExtensionApp):
         groups = UserGroups(self.user_group, self.user_groups)
         routes = make_routes(Means(self.requests, self._context, self._events_address, self._feed, groups))
         self.handlers.extend(as_patterns([*routes, *(at_root(routes) if self.legacy_root else ())]))
+        if self.legacy_root:
+            assert self.serverapp is not None
+            refuse_the_rest(self.serverapp.web_app)
 
     async def _ask_status(self) -> bytes:
         return await self.requests.send(_STATUS_REQUEST, repeatable=True)

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jupyter_server.base.handlers import TrailingSlashHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher, Rule
+from tornado.web import Application
+
 from ..api.first_version import COMMANDS, Command, modern_params
 from ..core import codec
 from ..core.errors import QueueServerError
@@ -72,3 +77,40 @@ def at_root(routes: Sequence[Route]) -> list[Route]:
     moved = [(path.removeprefix(PREFIX) or "/", handler, given) for path, handler, given in routes if handler not in _NOT_AT_ROOT]
     heads = dict.fromkeys(path.split("/")[1] for command in COMMANDS.values() for path in command.paths if path)
     return [*moved, *((f"/{head}/*", UnknownRouteHandler, {}) for head in heads)]
+
+
+class _FromProgram(Matcher):
+    """Matches what is asked by a program: with a key as programs send it, or without wish for a page."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        """Return no arguments for the handler; None: it is a browser's request, or another kind."""
+        sends_key = "Authorization" in request.headers or "api_key" in request.query_arguments
+        return {} if sends_key or "text/html" not in request.headers.get("Accept", "") else None
+
+
+class _SlashToNowhere(_FromProgram):
+    """Matches a program's path with a slash at its end that leads nowhere without it either: Jupyter would redirect it."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        """Return no arguments for the handler; None: something else answers."""
+        path = "/" + request.path.strip("/")
+        if not request.path.endswith("/") or path == "/" or super().match(request) is None:
+            return None
+        bare = HTTPServerRequest(request.method, path, headers=request.headers, host=request.host, connection=request.connection)
+        found = self._application.find_handler(bare)
+        return {} if getattr(found, "handler_class", None) is UnknownRouteHandler else None
+
+
+def refuse_the_rest(application: Application) -> None:
+    """Let programs be refused in JSON where Jupyter has no route; browsers get Jupyter's own page.
+
+    These are asked after all routes of Jupyter and its extensions, but before Jupyter's redirect of slashes and its last rule,
+    which takes everything.
+    """
+    rules = application.wildcard_router.rules
+    slash = next((number for number, rule in enumerate(rules) if rule.target is TrailingSlashHandler), len(rules) - 1)
+    rules.insert(slash, Rule(_SlashToNowhere(application), UnknownRouteHandler))
+    rules.insert(len(rules) - 1, Rule(_FromProgram(), UnknownRouteHandler))

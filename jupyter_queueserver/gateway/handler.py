@@ -17,7 +17,7 @@ from ..core.limits import CONNECTION_LIMIT
 from . import challenges
 from .credentials import Credentials, is_plain, is_wrong, notes_tokens, take_credentials
 from .paths import API_PREFIX
-from .refusals import Refusal, foreign_origin, refusal_body, wrong_verb
+from .refusals import Refusal, foreign_origin, foreign_question, refusal_body, wrong_verb
 from .rights import RESOURCE, allowed_actions, may, scopes_of
 
 #: Largest body, in bytes, that is taken from somebody who is not logged in; above it the connection is closed instead.
@@ -126,6 +126,12 @@ class QueueServerHandler(APIHandler):
         if self.current_user is not None and self.credentials.place != "header":
             super().check_xsrf_cookie()
 
+    def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
+        """Jupyter's check for pages of other servers; Jupyter itself would say that there is no such route."""
+        if not super().check_origin(origin_to_satisfy_tornado):
+            raise foreign_origin(self.get_origin() or "")
+        return True
+
     def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
         """Set a cookie, but not for a program that sends its key with each request.
 
@@ -149,7 +155,7 @@ class QueueServerHandler(APIHandler):
         """Tell a browser whether a page of another server may ask, as the settings of the Jupyter server say."""
         origin = self.get_origin() or ""
         if self._headers.get("Access-Control-Allow-Origin") not in ("*", origin):
-            raise foreign_origin(origin)
+            raise foreign_question(origin)
         super().options(*args, **kwargs)
         self.set_header("Access-Control-Allow-Methods", ", ".join(self.verbs))
         self.set_header("Vary", "Origin")

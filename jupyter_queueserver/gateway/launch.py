@@ -13,12 +13,15 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from jupyter_server.serverapp import ServerApp
+from jupyter_server.utils import url_path_join
 from traitlets import default
 
 from ..core.addresses import FIRST_VERSION_HTTP_PORT
 from .extension import QueueServerExtension
+from .paths import PREFIX
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -44,6 +47,11 @@ class QueueServerApp(ServerApp):
         """In containers root is often the only account; away from the loopback interface Jupyter's rule holds."""
         return self.ip in _LOOPBACK
 
+    @property
+    def page_url(self) -> str:
+        """Where a browser of this machine finds the queue server, with the token if there is one."""
+        return urlsplit(self.local_url)._replace(path=url_path_join(self.base_url, PREFIX)).geturl()
+
     def init_signal(self) -> None:
         """SIGINT and SIGHUP end it as SIGTERM does."""
         super().init_signal()
@@ -58,9 +66,9 @@ class QueueServerApp(ServerApp):
         super()._signal_stop(sig, frame)
 
     async def _post_start(self) -> None:
-        """Print the address once the port is bound."""
+        """Print the address of the page once the port is bound."""
         await super()._post_start()
-        sys.stdout.write(f"Queue server: {self.local_url}\n")
+        sys.stdout.write(f"Queue server: {self.page_url}\n")
         sys.stdout.flush()
 
 

@@ -124,11 +124,21 @@ def wrong_verb(allowed: str) -> Refusal:
     return Refusal(405, "Method Not Allowed", code=code, hint=hint, headers={"Allow": allowed})
 
 
-def foreign_origin(origin: str) -> Refusal:
+def foreign_question(origin: str) -> Refusal:
     """Return the 400 for the question of a browser on behalf of a page of another server that is not allowed."""
-    return Refusal(
-        400,
-        "Disallowed CORS origin",
-        code="foreign_origin",
-        hint=f"Pages of {origin!r} may use this server only if its setting ServerApp.allow_origin says so.",
-    )
+    return Refusal(400, "Disallowed CORS origin", code="foreign_origin", hint=_origin_hint(origin))
+
+
+def foreign_origin(origin: str) -> Refusal:
+    """Return the 403 for a request of a page of another server that is not allowed."""
+    text = f"Requests from pages of {_shown(origin)} (header 'Origin') are not allowed by this server"
+    return Refusal(403, text, code="foreign_origin", hint=_origin_hint(origin))
+
+
+def _origin_hint(origin: str) -> str:
+    settings = "ServerApp.allow_origin or ServerApp.allow_origin_pat"
+    return f"Pages of {_shown(origin)} may use this server only if its setting {settings} says so."
+
+
+def _shown(origin: str) -> str:
+    return repr(origin if len(origin) <= 100 else f"{origin[:97]}...")

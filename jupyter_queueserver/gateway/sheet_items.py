@@ -30,6 +30,12 @@ class Fault(NamedTuple):
     text: str
 
 
+class Unreadable(NamedTuple):
+    """Stands for the content of a cell that could not be had; why, is told if the cell is needed."""
+
+    text: str
+
+
 class SheetError(Exception):
     """A file that cannot be used, with all its faults."""
 
@@ -88,6 +94,10 @@ def _headings(row: Row, faults: list[Fault]) -> list[str]:
     seen: dict[str, str] = {}
     for column, cell in enumerate(row.cells):
         place = cell_name(row.number, column)
+        if isinstance(cell, Unreadable):
+            headings.append(place)
+            faults.append(Fault(place, cell.text))
+            continue
         heading = "" if cell is None else str(cell).strip()
         headings.append(heading)
         if not heading:
@@ -106,6 +116,8 @@ def _item(row: Row, headings: Sequence[str], faults: list[Fault]) -> dict[str, A
         if _is_empty(cell):
             continue
         try:
+            if isinstance(cell, Unreadable):
+                raise ValueError(cell.text)
             if column == 0:
                 item["name"] = _name(cell)
             elif column == 1:

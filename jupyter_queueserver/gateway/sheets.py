@@ -6,13 +6,14 @@ mean is the matter of `sheet_items`.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import logging
 import zipfile
 from collections.abc import Iterable, Iterator
 
-from .sheet_items import Fault, Items, Row, SheetError, cell_name, make_items
+from .sheet_items import Fault, Items, Row, SheetError, Unreadable, cell_name, make_items
 
 #: Rows with content (headings included), and columns, of the largest sheet.
 MAX_ROWS, MAX_COLUMNS = 10_001, 100
@@ -23,6 +24,11 @@ MAX_UNPACKED, MAX_PARTS = 48 << 20, 1000
 #: Number of the last row that is looked at, be it empty.
 LAST_ROW = 100_000
 
+#: What some programs write between the cells of a CSV file instead of commas.
+_OTHER_MARKS = {b";": "semicolons", b"\t": "tabulators"}
+
+_UNSAVED = Unreadable("the formula has no saved value: open the file in a spreadsheet program and save it")
+
 _log = logging.getLogger(__name__)
 
 
@@ -30,14 +36,25 @@ def read_items(file_name: str, data: bytes) -> Items:
     """Return the items of a spreadsheet file; raises `SheetError`."""
     kind = file_name.lower().rpartition(".")[2]
     if kind == "xlsx":
-        rows = _bounded(_xlsx_rows(data))
-    elif kind == "csv":
-        rows = _bounded(_csv_rows(data))
-    elif kind == "xls":
+        return make_items(_bounded(_xlsx_rows(data)))
+    if kind == "csv":
+        return _csv_items(data)
+    if kind == "xls":
         raise SheetError([Fault("", "The old format .xls is not read: save the sheet as .xlsx or .csv")])
-    else:
-        raise SheetError([Fault("", f"'{file_name:.80}' is no spreadsheet: the name must end with .xlsx or .csv")])
-    return make_items(rows)
+    raise SheetError([Fault("", f"'{file_name:.80}' is no spreadsheet: the name must end with .xlsx or .csv")])
+
+
+def _csv_items(data: bytes) -> Items:
+    """Return the items; of a file whose cells are separated by something else, only that is told."""
+    try:
+        return make_items(_bounded(_csv_rows(data)))
+    except SheetError as err:
+        first = data.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0]
+        marks = [name for mark, name in _OTHER_MARKS.items() if mark in first and b"," not in first]
+        if not marks or not err.cells:
+            raise
+        advice = "save the file as CSV with commas, or as .xlsx"
+        raise SheetError([Fault("A1", f"the cells seem to be separated by {marks[0]}, not by commas: {advice}")]) from err
 
 
 def _bounded(rows: Iterable[Row]) -> list[Row]:
@@ -133,16 +150,11 @@ def _cells(data: bytes, *, values: bool) -> Iterator[Row]:
 
 
 def _fill_in(rows: list[Row], formulas: set[tuple[int, int]], data: bytes) -> None:
-    """Put the saved values of formulas in their places; raises `SheetError` for those that have none."""
+    """Put the saved values of formulas in their places, and a mark in the places of those that have none."""
     saved = {row.number: row.cells for row in _cells(data, values=True)}
-    faults = []
     for row in rows:
         for column in range(len(row.cells)):
             if (row.number, column) not in formulas:
                 continue
             value = saved[row.number][column].value if row.number in saved else None
-            if value is None:
-                faults.append(Fault(cell_name(row.number, column), "the formula has no saved value: open and save the file"))
-            row.cells[column] = value
-    if faults:
-        raise SheetError(faults)
+            row.cells[column] = _UNSAVED if value is None else value

@@ -58,7 +58,11 @@ class ControlSocket:
         if private_key:
             self._socket.set(zmq.CURVE_SERVER, 1)
             self._socket.set(zmq.CURVE_SECRETKEY, private_key.encode())
-        self._socket.bind(address)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError:
+            self._socket.close(linger=0)
+            raise
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\x00")
 
     async def run(self) -> None:

@@ -53,7 +53,11 @@ class InfoSocket:
         self._handler = _Ringer(self._changed.set) if logs else None
         self._socket = context.socket(zmq.PUB)
         self._socket.set(zmq.LINGER, 200)
-        self._socket.bind(address)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError:
+            self._socket.close(linger=0)
+            raise
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\x00")
         if self._handler is not None:
             logging.getLogger().addHandler(self._handler)

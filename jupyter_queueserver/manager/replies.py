@@ -166,7 +166,8 @@ def decode(request: bytes, encoding: Encoding) -> Any:
         if encoding == "msgpack" and len(request) > VALUES_LIMIT:
             check_size(codec.to_json(decoded))
     except (ValueError, RecursionError, TypeError) as err:
-        raise MalformedRequest(f"Failed to decode the request: {err}") from err
+        text = "a number has more digits than are read" if "int_max_str_digits" in str(err) else str(err)
+        raise MalformedRequest(f"Failed to decode the request: {text}") from err
     if isinstance(decoded, str):
         raise MalformedRequest(f"Failed to decode the request: {decoded!r} is text, not an object")
     return decoded

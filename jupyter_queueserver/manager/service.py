@@ -35,13 +35,13 @@ from ..storage import Owner, Store
 from ..version import __version__
 from .console import Console
 from .control import ControlSocket
+from .doors import Doors
 from .environment import Environment
 from .events import EventStream
 from .heartbeat import Heartbeat
 from .lists_file import ListsFile
 from .permissions import load_permissions, read_permission_files
 from .presence import watch_sockets
-from .publish import InfoSocket
 from .relay import LiveDocuments, Relay
 from .replies import Answerer, local_time, people_time
 from .settings import Settings
@@ -107,7 +107,7 @@ class Service:
             task.add_done_callback(self._stopped_working)
         self._ready = True
         self._write_runtime()
-        self._heartbeat.ready(self._describe_doors())
+        self._heartbeat.ready(self._doors.describe())
         try:
             return await self._end
         finally:
@@ -132,7 +132,7 @@ class Service:
         loaded = self._store.load()
         settings, permissions = self._settings, None
         try:
-            if loaded is None or settings.user_group_permissions_reload == "ON_STARTUP":
+            if loaded is None or (settings.user_group_permissions_reload == "ON_STARTUP" and not self._again):
                 permissions = load_permissions(settings.user_group_permissions)
         except PermissionsInvalid as err:
             if loaded is None:
@@ -192,62 +192,37 @@ class Service:
             self._context, instance.documents_address, lambda text: self._events.tell_text("documents", text)
         )
         self._relay = Relay(instance, settings, self._is_relay_wanted)
-        self._build_tcp()
+        self._doors = Doors(self._context, settings, self._answerer, self._published_logs(), self._write_runtime)
+        try:
+            self._doors.open(patient=self._again)
+        except OSError:
+            self._leave_sockets()
+            raise
 
     def _is_relay_wanted(self) -> bool:
         """There are documents also of a worker that lives and cannot be reached."""
         return self._environment.link is not None or self._writer.state.environment.unreachable is not None
-
-    def _build_tcp(self) -> None:
-        settings = self._settings
-        self._legacy: ControlSocket | None = None
-        if settings.zmq_legacy_addr:
-            self._legacy = self._bound(
-                settings.zmq_legacy_addr,
-                lambda address: ControlSocket(
-                    self._context, address, self._answerer, private_key=settings.zmq_private_key, first_version=True
-                ),
-            )
-        self._tcp: ControlSocket | None = None
-        self._info: InfoSocket | None = None
-        if settings.zmq_control_addr:
-            self._tcp = self._bound(
-                settings.zmq_control_addr,
-                lambda address: ControlSocket(
-                    self._context,
-                    address,
-                    self._answerer,
-                    encoding=settings.zmq_encoding,
-                    private_key=settings.zmq_private_key,
-                ),
-            )
-        if settings.zmq_info_addr and settings.zmq_publish_console:
-            self._info = self._bound(
-                settings.zmq_info_addr,
-                lambda address: InfoSocket(
-                    self._context, address, self._answerer.status, settings.zmq_encoding, self._published_logs()
-                ),
-            )
 
     def _published_logs(self) -> list[Path]:
         logs = self._instance.logs
         return [logs / "manager.log", logs / "watchdog.log"] if self._settings.manager_console else []
 
     def _bound(self, address: str, make: Callable[[str], T]) -> T:
-        """Make a socket; raises ``OSError`` with address and advice if it cannot be bound."""
+        """Make a private socket; raises ``OSError`` with address and advice if it cannot be bound."""
         try:
             return make(address)
         except zmq.ZMQError as err:
-            self._context.destroy(linger=0)
-            self._remove_sockets()
-            advice = "Check the directory."
-            if address.startswith("tcp:"):
-                advice = "Choose another address (--zmq-control-addr, --zmq-info-addr, --legacy), or leave TCP out (--private)."
-            raise OSError(f"The address {address} cannot be used: {err.strerror}. {advice}") from err
+            self._leave_sockets()
+            raise OSError(f"The address {address} cannot be used: {err.strerror}. Check the directory.") from err
+
+    def _leave_sockets(self) -> None:
+        self._context.destroy(linger=0)
+        self._remove_sockets()
 
     def _work(self) -> list[Any]:
-        work = [
+        return [
             self._control.run(),
+            self._doors.run(),
             self._events.run(),
             self._live.run(),
             self._relay.run(),
@@ -255,10 +230,6 @@ class Service:
             self._environment.run(),
             watch_sockets(self._instance),
         ]
-        work += [door.run() for door in (self._tcp, self._legacy) if door]
-        if self._info:
-            work.append(self._info.run())
-        return work
 
     def _write_runtime(self) -> None:
         if not self._ready:
@@ -271,23 +242,13 @@ class Service:
                 watchdog=self._heartbeat.watchdog,
                 control_address=self._instance.control_address,
                 events_address=self._instance.events_address,
-                tcp_address=self._tcp.address if self._tcp else None,
-                info_address=self._info.address if self._info else None,
+                tcp_address=self._doors.control_address,
+                info_address=self._doors.info_address,
                 public_key=_public_key(self._settings.zmq_private_key),
                 version=__version__,
                 started=self._started,
             ),
         )
-
-    def _describe_doors(self) -> str:
-        """Say who can reach this manager, for the line that `start-re-manager` prints."""
-        if self._tcp is None:
-            return "It is reached by this user's processes only."
-        who = "everybody who can reach that address" if self._settings.allow_remote else "every user of this machine"
-        if self._settings.zmq_private_key:
-            who = "whoever has the public key"
-        doors = " and ".join(door.address for door in (self._tcp, self._legacy) if door)
-        return f"It answers at {doors}, to {who} (--private: to this user's processes only)."
 
     def _reading_context(self) -> Context:
         link = self._environment.link
@@ -311,16 +272,14 @@ class Service:
         """Send committed changes to everybody who listens."""
         self._lists.changed(changes, state)
         self._events.publish(changes, first_seq, state)
-        if self._info is not None:
-            self._info.status_changed()
+        self._doors.status_changed()
 
     def _tell_console(self, message: dict[str, Any]) -> None:
         self._events.tell("console", message)
         if self._settings.console_output:
             path = self._instance.environment_dir(message["environment_id"]) / "console.log"
             self._heartbeat.console(str(path), message["offset"])
-        if self._info is not None:
-            self._info.console(message["text"])
+        self._doors.console(message["text"])
 
     def _look_at_console(self) -> None:
         self._console.look()
@@ -390,13 +349,9 @@ class Service:
         await self._lists.close()
         self._relay.leave()
         await self._control.close()
-        for door in (self._tcp, self._legacy):
-            if door is not None:
-                await door.close()
+        await self._doors.close()
         await self._events.close("The manager ends.")
         self._live.close()
-        if self._info is not None:
-            self._info.close()
         self._heartbeat.close()
         self._writer.close()
         self._context.destroy(linger=200)

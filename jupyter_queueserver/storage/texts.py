@@ -39,12 +39,13 @@ _WRITERS: dict[str, Callable[[State], bytes]] = {
     "devices": lambda state: state.catalogue.text("devices").text,
     "permissions": lambda state: python_json(state.catalogue.permissions.to_wire()),
     "autostart": lambda state: to_json(state.autostart),
+    "cell": lambda state: to_json(state.cell),
     "lock": lambda state: to_json(state.lock),
     "tasks": lambda state: to_json(state.tasks),
 }
 
 #: parts that stores of earlier versions do not have, as they were then
-_LATER = {"autostart": b"false", "lock": to_json(Lock()), "tasks": b"[]"}
+_LATER = {"autostart": b"false", "cell": b"false", "lock": to_json(Lock()), "tasks": b"[]"}
 
 PARTS = tuple(_WRITERS)
 
@@ -64,6 +65,7 @@ TOUCHED: dict[type, tuple[str, ...]] = {
     ch.PermissionsSet: ("permissions",),
     ch.AutostartSet: ("autostart",),
     ch.LockSet: ("lock",),
+    ch.CellSet: ("cell",),
     ch.TaskStarted: ("tasks",),
     ch.TaskAccepted: ("tasks",),
     ch.TasksDropped: ("tasks",),
@@ -104,6 +106,7 @@ def state_of(queue: Iterable[bytes], history: Iterable[bytes], results: Iterable
         engine=read("engine", str | None),
         runs=read("runs", tuple[Run, ...]),
         autostart=read("autostart", bool),
+        cell=read("cell", bool),
         lock=read("lock", Lock),
         tasks=read("tasks", tuple[Task, ...]),
         task_results=_reading("task_results", lambda: tuple(map(_result, results))),

@@ -8,6 +8,7 @@ between accept and take there is nothing that could be lost with the manager.
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from tornado.ioloop import PeriodicCallback
 from traitlets import Type
 
+from ..core.reports import CellState
 from ..link.environment import EnvironmentRecord
 from ..link.messages import REPLY_TYPE, REQUEST_TYPE
 from .console import ConsoleWatch
@@ -75,11 +77,15 @@ class WorkerKernel(IPythonKernel):
 
     async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """A cell of an attached console."""
-        self.worker.desk.cell_running = True
+        self._hold_cell(True)
         try:
             await super().execute_request(stream, ident, parent)
         finally:
-            self.worker.desk.cell_running = False
+            self._hold_cell(False)
+
+    def _hold_cell(self, running: bool) -> None:
+        self.worker.desk.cell_running = running
+        self.worker.report(CellState(time=time.time(), running=running))
 
     def ring_main(self) -> None:
         """Have `_serve` run in the main thread as soon as it is free; from any thread."""

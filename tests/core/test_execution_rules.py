@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from core_stage import ME, QUEUE_STOP, Stage
+from msgspec.structs import replace
 
 from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core import effects
 from jupyter_queueserver.core.decision import Step
 from jupyter_queueserver.core.errors import QueueServerError
-from jupyter_queueserver.core.reports import Alarm, EngineState, EnvironmentReady
+from jupyter_queueserver.core.reports import Alarm, CellState, EngineState, EnvironmentReady
 from jupyter_queueserver.core.rules.execution import begin, start_queue
 from jupyter_queueserver.core.rules.recovery import foreign_worker_adopted, worker_adopted, worker_unreachable
 from jupyter_queueserver.core.rules.reports import apply_report
@@ -143,7 +144,7 @@ def test_a_refused_command_leaves_it_paused() -> None:
 def test_a_plan_that_a_console_resumed_ends_the_queue() -> None:
     stage = Stage.opened(1, 2).paused()
     stage.end("completed")
-    assert stage.past == [(1, "completed", "completed")]
+    assert stage.past == [(1, "unknown", "completed")]
     assert (state_of(stage), stage.running, stage.numbers) == ("idle", None, [2])
 
 
@@ -516,3 +517,26 @@ def test_a_worker_of_another_store_is_left_to_its_plan() -> None:
     stage.submit(worker_adopted)  # by the next manager
     assert stage.refused("queue_start")["error"]["code"] == "worker_outdated"
     stage.ok("environment_destroy")
+
+
+def test_a_cell_of_a_console_holds_the_kernel() -> None:
+    stage = Stage.opened(1)
+    assert stage.worker
+    stage.worker.say(CellState(time=1.0, running=True))
+    stage.pull()
+    assert (shown(stage)["ip_kernel_state"], shown(stage)["ip_kernel_captured"]) == ("busy", False)
+    assert stage.refused("queue_start")["msg"] == "IPython kernel (RE Worker) is busy."
+    execute = {"item": {"item_type": "plan", "name": "count"}, **ME}
+    assert "IPython kernel (RE Worker) is busy." in stage.refused("queue_item_execute", **execute)["msg"]
+    stage.ok("queue_autostart", enable=True)
+    stage.worker.say(CellState(time=2.0, running=False))
+    stage.pull()
+    stage.go_on()
+    assert stage.running == 1
+    stage.config = replace(stage.config, kernel="hidden")
+    stage.end()
+    stage.worker.say(CellState(time=3.0, running=True))
+    stage.pull()
+    stage.add(2)
+    stage.go_on()
+    assert stage.running == 2, "no console is known to be there"

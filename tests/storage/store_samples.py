@@ -112,6 +112,7 @@ EVERY_CHANGE: tuple[ch.AnyChange, ...] = (
     ch.RunningSet(item=None),
     ch.QueueCleared(),
     ch.AutostartSet(enabled=True),
+    ch.CellSet(running=True),
     ch.LockSet(lock=LOCK),
     ch.LockSet(lock=Lock(uid="l2")),
     ch.TaskStarted(task=SCRIPT),

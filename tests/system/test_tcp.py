@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
-from harness import PROGRAM, Server, until
+from harness import PROGRAM, Server, freeze, kill, until
 
 from jupyter_queueserver.instance import Runtime
 from jupyter_queueserver.link.lists import load_lists
@@ -326,3 +327,32 @@ def test_lists_of_the_file_are_known_to_a_new_instance(new_server: MakeServer, s
         "success"
     ]
     second.stop()
+
+
+def test_a_taken_port_does_not_keep_a_new_manager_from_its_work(new_server: MakeServer, startup: Path, wire: Wire) -> None:
+    """The queue goes on; clients by TCP are served as soon as the port is free again."""
+    server = new_server()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    start(server, startup, "--zmq-control-addr", f"tcp://127.0.0.1:{port}")
+    server.open()
+    manager, watchdog = server.manager, server.watchdog
+    freeze(watchdog)
+    kill(manager)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        os.kill(watchdog, signal.SIGCONT)
+        server.wait_new_manager(manager)
+        uid = server.add("talks")
+        server.ok("queue_start")
+        server.wait_state("idle")
+        assert [entry["item_uid"] for entry in server.history()] == [uid]
+        assert server.runtime().tcp_address is None
+    until(lambda: server.runtime().tcp_address, "the address by TCP")
+    answer = wire.ask(f"tcp://127.0.0.1:{port}", b'{"method": "ping", "params": {}}')
+    assert answer is not None
+    assert json.loads(answer)["manager_state"] == "idle"
+    server.stop()

@@ -37,7 +37,7 @@ def conclude(step: Step) -> None:
     if not state.autostart or not len(state.queue) or any(isinstance(effect, StopManager) for effect in step.effects):
         return
     try:
-        require_ready(state)
+        require_ready(step)
     except StateError:
         return
     start_queue(step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..changes import EngineSet, EnvironmentSet, RunsSet
+from ..changes import CellSet, EngineSet, EnvironmentSet, RunsSet
 from ..decision import Step
 from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment, StopManager
 from ..errors import StateError
@@ -118,6 +118,8 @@ def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
         _end_interrupted(step, _DESTROYED if before.state == "destroying" else reason, spool_lost)
     if step.state.runs:
         step.emit(RunsSet())
+    if step.state.cell:
+        step.emit(CellSet(running=False))
 
 
 def _end_interrupted(step: Step, reason: str, spool_lost: bool) -> None:

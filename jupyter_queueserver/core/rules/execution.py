@@ -28,13 +28,14 @@ _SUCCESS = ("completed", "stopped")
 
 def start_queue(step: Step) -> None:
     """Begin to work off the queue; an empty one ends at once."""
-    require_ready(step.state)
+    require_ready(step)
     step.emit(ExecutionSet(execution=Execution(state="starting")))
     take_next(step)
 
 
-def require_ready(state: State) -> None:
+def require_ready(step: Step) -> None:
     """Raise unless an item could be started now."""
+    state = step.state
     if state.environment.state in ("closing", "destroying"):
         raise _busy(state)
     if not state.is_open:
@@ -53,6 +54,10 @@ def require_ready(state: State) -> None:
             "IPython kernel (RE Worker) is busy.",
             code="busy",
             hint=f"The Run Engine is in state '{state.engine}' by a plan that was started outside the queue: end that first.",
+        )
+    if state.cell and step.config.kernel == "shown":
+        raise StateError(
+            "IPython kernel (RE Worker) is busy.", code="busy", hint="A cell of an attached console is running in the worker."
         )
 
 
@@ -167,7 +172,7 @@ def take_next(step: Step) -> None:
 def execute(step: Step, item: Item) -> None:
     """Start one item at once, past the queue, which does not go on after it."""
     try:
-        require_ready(step.state)
+        require_ready(step)
     except StateError as err:
         err.data["item"] = item
         raise

@@ -28,11 +28,11 @@ def insertion_point(state: State, pos: Any, before_uid: Any, after_uid: Any, neg
         )
     if before_uid is not None or after_uid is not None:
         return _beside(state, before_uid, after_uid)
-    return _insertion_index(state, pos, -1 if negative_pos == "index" else 0)
+    return _insertion_index(state, pos, 0 if negative_pos == "insert" else -1)
 
 
 def _check_negative_pos(value: Any) -> None:
-    if value not in ("index", "insert"):
+    if value not in (None, "index", "insert"):
         raise RequestError(
             f"Parameter 'negative_pos' has incorrect value: {value!r}",
             code="bad_option",
@@ -178,7 +178,9 @@ def _move_to_index(state: State, source: Item, pos_dest: Any) -> str | None:
     try:
         target = _by_position(state, pos_dest, "move")
     except RequestError as err:
-        raise NotInQueue(f"Destination plan ({pos_dest!r}) was not found: {err.msg}", code=err.code, path="pos_dest") from err
+        raise NotInQueue(
+            f"Destination plan ({pos_dest!r}) was not found: {err.msg}", code=err.code, hint=err.hint, path="pos_dest"
+        ) from err
     if target.item_uid == source.item_uid:
         return source.item_uid
     if queue.index(target.item_uid) > queue.index(source.item_uid):

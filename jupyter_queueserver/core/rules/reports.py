@@ -11,12 +11,13 @@ from functools import singledispatch
 
 from msgspec.structs import replace
 
-from ..changes import DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunAdded, RunEnded
+from ..changes import CellSet, DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunAdded, RunEnded
 from ..decision import Step
 from ..effects import AnyEffect, StartItem
 from ..reports import (
     Alarm,
     AnyReport,
+    CellState,
     EngineState,
     EnvironmentClosed,
     EnvironmentFailed,
@@ -36,7 +37,7 @@ from .execution import end_running, engine_changed, go_idle, paused, taken
 from .tasks import ended
 
 #: Reports that can be read again from the worker's spool after a crash: what they change need not be committed at once.
-REPLAYABLE = (EngineState, ItemTaken, ItemPaused, RunOpened, RunClosed)
+REPLAYABLE = (EngineState, ItemTaken, ItemPaused, RunOpened, RunClosed, CellState)
 
 
 def apply_reports(step: Step, environment_id: str, reports: Sequence[tuple[int, AnyReport]]) -> None:
@@ -157,7 +158,7 @@ def _(report: ItemEnded, step: Step) -> None:
     end_running(
         step,
         ending=report.ending,
-        exit_status="failed" if report.ending == "refused" else report.ending,
+        exit_status=_exit_status(step, report.ending),
         run_uids=report.run_uids,
         scan_ids=report.scan_ids,
         msg=report.msg,
@@ -178,6 +179,19 @@ def _(report: ListsUpdated, step: Step) -> None:
     if environment.problems != report.problems:
         step.emit(EnvironmentSet(environment=replace(environment, problems=report.problems)))
     _set_lists(step, report)
+
+
+def _exit_status(step: Step, ending: str) -> str:
+    """The value of the interface: what a console has brought to its end is not known to be what was submitted."""
+    if ending == "refused":
+        return "failed"
+    return "unknown" if ending == "completed" and step.state.execution.state == "paused" else ending
+
+
+@apply_report.register
+def _(report: CellState, step: Step) -> None:
+    if report.running != step.state.cell and step.state.environment.state != "closed":
+        step.emit(CellSet(running=report.running))
 
 
 @apply_report.register
