@@ -16,10 +16,11 @@ from typing import Any
 from ..api import Method
 from ..api.first_version import COMMANDS, Command, modern_params
 from ..client.errors import CommunicationError
+from ..client.target import ENCODING_VARIABLE
 from ..core.addresses import FIRST_VERSION_CONTROL
 from ..core.errors import QueueServerError
 from .commands import MONITOR
-from .options import ENCODING_VARIABLE, parser
+from .options import parser
 from .shapes import CommandError, literal_dict, options_of, position
 
 _EXAMPLES = """examples:

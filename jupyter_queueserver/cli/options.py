@@ -9,12 +9,11 @@ import argparse
 import os
 from collections.abc import Sequence
 
+from ..client.target import ADDRESS_VARIABLE, DEFAULT_ADDRESS, ENCODING_VARIABLE
 from .commands import commands
 from .completion import SHELLS
 from .output import FORMATS
 from .shapes import usage_of
-
-ENCODING_VARIABLE = "QSERVER_ZMQ_ENCODING"
 
 _EXAMPLES = """examples:
   qserver status
@@ -60,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "--zmq-control-addr",
         dest="address",
         metavar="ADDR",
-        help="control socket of the manager; default: QSERVER_ZMQ_CONTROL_ADDRESS, the instance, tcp://localhost:60615",
+        help=f"control socket of the manager; default: {ADDRESS_VARIABLE}, the instance, {DEFAULT_ADDRESS}",
     )
     made.add_argument("--address", dest="old_address", metavar="ADDR", help="deprecated spelling of -a")
     made.add_argument(

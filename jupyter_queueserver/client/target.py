@@ -10,16 +10,17 @@ import re
 
 import msgspec
 
+from ..core.addresses import CONTROL_PORT, Z85_KEY
 from ..instance import Instance, Runtime, find_instance, is_alive, read_runtime
 from ..instance.paths import DATA_DIR_VARIABLE
 from .errors import SettingsError
 
 ADDRESS_VARIABLE = "QSERVER_ZMQ_CONTROL_ADDRESS"
 PUBLIC_KEY_VARIABLE = "QSERVER_ZMQ_PUBLIC_KEY"
-DEFAULT_ADDRESS = "tcp://localhost:60615"
+ENCODING_VARIABLE = "QSERVER_ZMQ_ENCODING"
+DEFAULT_ADDRESS = f"tcp://localhost:{CONTROL_PORT}"
 
 _ADDRESS = re.compile(r"(tcp://[^\s/:]+:\d{1,5}|tcp://\[[^\]\s]+\]:\d{1,5}|ipc://.+|inproc://.+)")
-_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ def find_target(address: str | None = None, *, instance: Instance | None = None,
         Address or key cannot be used.
     """
     key = public_key or os.environ.get(PUBLIC_KEY_VARIABLE) or None
-    if key is not None and not _KEY.fullmatch(key):
+    if key is not None and not Z85_KEY.fullmatch(key):
         raise SettingsError(f"The public key must be Z85 text of 40 characters (argument or {PUBLIC_KEY_VARIABLE}).")
     if instance is None and address is None and not os.environ.get(ADDRESS_VARIABLE) and os.environ.get(DATA_DIR_VARIABLE):
         instance = find_instance()  # an instance was named: no other manager may be asked in its place

@@ -99,7 +99,8 @@ class _SlashToNowhere(_FromProgram):
         path = "/" + request.path.strip("/")
         if not request.path.endswith("/") or path == "/" or super().match(request) is None:
             return None
-        bare = HTTPServerRequest(request.method, path, headers=request.headers, host=request.host, connection=request.connection)
+        uri = f"{path}?{request.query}" if request.query else path
+        bare = HTTPServerRequest(request.method, uri, headers=request.headers, host=request.host, connection=request.connection)
         found = self._application.find_handler(bare)
         return {} if getattr(found, "handler_class", None) is UnknownRouteHandler else None
 

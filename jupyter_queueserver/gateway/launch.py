@@ -47,6 +47,11 @@ class QueueServerApp(ServerApp):
         """In containers root is often the only account; away from the loopback interface Jupyter's rule holds."""
         return self.ip in _LOOPBACK
 
+    @default("default_url")
+    def _default_url(self) -> str:
+        """The page, also for who opens the server without a path."""
+        return PREFIX
+
     @property
     def page_url(self) -> str:
         """Where a browser of this machine finds the queue server, with the token if there is one."""

@@ -35,6 +35,7 @@ from ..storage import Owner, Store
 from ..version import __version__
 from .console import Console
 from .control import ControlSocket
+from .diary import Diary
 from .doors import Doors
 from .environment import Environment
 from .events import EventStream
@@ -172,6 +173,7 @@ class Service:
             on_opened=self._environment_opened,
             on_replaced=self._fence_lost,
         )
+        self._diary = Diary(state)
         self._writer = Writer(self._store, state, self, self._act, self._fence_lost, self._config)
         self._environment.connect(self._writer)
         fetchers = {"permission_files": self._read_permission_files, "re_metadata": lambda: self._environment.read_metadata()}
@@ -271,6 +273,7 @@ class Service:
     def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
         """Send committed changes to everybody who listens."""
         self._lists.changed(changes, state)
+        self._diary.note(changes)
         self._events.publish(changes, first_seq, state)
         self._doors.status_changed()
 

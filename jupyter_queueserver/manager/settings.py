@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ..core.config import PermissionsReload
 from ..instance.paths import Instance, write_private
 
 StartupKind = Literal["dir", "module", "script", "profile"]
 LogLevel = Literal["VERBOSE", "NORMAL", "QUIET", "SILENT"]
-PermissionsReload = Literal["NEVER", "ON_REQUEST", "ON_STARTUP"]
 ListsUpdate = Literal["NEVER", "ENVIRONMENT_OPEN", "ALWAYS"]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 

@@ -19,11 +19,12 @@ from ..client.errors import ClientError
 from ..client.events import ByeEvent, ConsoleEvent, LostEvent
 from ..client.target import find_target
 from ..core import codec
+from ..core.addresses import INFO_PORT
 from ..instance import find_instance
 from .target_options import add_common_options, encoding_of
 
 ADDRESS_VARIABLE = "QSERVER_ZMQ_INFO_ADDRESS"
-DEFAULT_ADDRESS = "tcp://localhost:60625"
+DEFAULT_ADDRESS = f"tcp://localhost:{INFO_PORT}"
 DONE, INVALID = 0, 1
 
 _TOPIC = b"QS_Console"

@@ -6,9 +6,9 @@ import argparse
 import os
 
 from ..client.blocking import Client
+from ..client.target import ADDRESS_VARIABLE, DEFAULT_ADDRESS, ENCODING_VARIABLE
 from ..instance import find_instance
 
-ENCODING_VARIABLE = "QSERVER_ZMQ_ENCODING"
 NO_ANSWER = 3
 
 
@@ -19,7 +19,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         "--zmq-control-addr",
         dest="address",
         metavar="ADDR",
-        help="control socket of the manager; default: QSERVER_ZMQ_CONTROL_ADDRESS, the instance, tcp://localhost:60615",
+        help=f"control socket of the manager; default: {ADDRESS_VARIABLE}, the instance, {DEFAULT_ADDRESS}",
     )
     add_common_options(parser)
 

@@ -6,15 +6,14 @@ Prints and keeps nothing.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 
 import zmq
 
-DONE, INVALID = 0, 4
+from ..core.addresses import Z85_KEY
 
-_Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+DONE, INVALID = 0, 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +45,7 @@ def _pair(private: str | None) -> tuple[str, str]:
     if private is None:
         new_public, new_private = zmq.curve_keypair()
         return new_public.decode(), new_private.decode()
-    if not _Z85.fullmatch(private):
+    if not Z85_KEY.fullmatch(private):
         raise ValueError("the private key must be Z85 text of 40 characters")
     try:
         return zmq.curve_public(private.encode()).decode(), private

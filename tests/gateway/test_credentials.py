@@ -289,6 +289,26 @@ async def test_browsers_of_other_pages_are_told_no(call: Call, token: str) -> No
     assert (plain.code, plain.headers["Allow"]) == (405, "POST")
 
 
+async def test_pages_of_other_servers_are_refused_with_the_reason(
+    call: Call, token: str, manager: FakeManager, http_server_client: Any, jp_base_url: str
+) -> None:
+    cookies = await login(http_server_client, jp_base_url, token)
+    sent = {"Cookie": jar(cookies), "X-XSRFToken": cookies["_xsrf"]}
+    for verb, path in (("POST", "/queue/start"), ("GET", "/status")):
+        reply = await call(verb, path, body={} if verb == "POST" else None, Origin="http://evil.example", **sent)
+        decoded = json.loads(reply.body)
+        assert (reply.code, decoded["error"]["code"]) == (403, "foreign_origin"), path
+        assert "http://evil.example" in decoded["detail"]
+        assert "ServerApp.allow_origin" in decoded["error"]["hint"]
+        assert "Access-Control-Allow-Origin" not in reply.headers
+    assert manager.requests == []
+    long = await call("POST", "/queue/start", body={}, Origin=f"http://{'x' * 5000}.example", **sent)
+    assert (long.code, len(long.body) < 1000) == (403, True)
+    assert (await call("POST", "/queue/start", body={}, Origin=http_server_client.get_url("").rstrip("/"), **sent)).code == 200
+    # A key in the header is nothing that a page of another server could send by itself.
+    assert (await call("POST", "/queue/start", f"ApiKey {token}", {}, Origin="http://evil.example")).code == 200
+
+
 ALLOWED = {"ServerApp": {"allow_origin": "http://page.example"}}
 
 

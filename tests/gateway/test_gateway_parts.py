@@ -290,3 +290,14 @@ def test_loading_the_gateway_loads_no_science() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--ServerApp.default_url=/lab"]])
+def test_the_program_leads_to_the_page(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONFIG", "DATA", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
+    app = launch.QueueServerApp()
+    fixed = ["--ServerApp.base_url=/a/b/", "--IdentityProvider.token=secret", "--port=8899", "--ServerApp.open_browser=False"]
+    app.initialize([*fixed, *words], find_extensions=False, new_httpserver=False)
+    assert app.page_url == "http://127.0.0.1:8899/a/b/queueserver?token=secret"
+    assert app.default_url == ("/a/b/lab" if words else "/a/b/queueserver")

@@ -152,6 +152,38 @@ def test_dates_and_formulas() -> None:
     assert read_items("a.xlsx", saved).items == [item("count", num=3)]
 
 
+def test_formulas_and_other_faults_are_told_together() -> None:
+    import datetime
+
+    date = datetime.datetime(2026, 1, 2)  # noqa: DTZ001 - cells have no zone
+    rows = [HEAD, ["count", None, date], ["count", "det", "=1+2"], ["=1+2"], [None, "=1+2"], ["count", None, None, "=1+2"]]
+    error = faults_of("a.xlsx", xlsx(*rows))
+    assert error.cells == ["C2", "B3", "C3", "A4", "D6"]
+    for said in ("C2: a datetime is no argument", "B3: 'det' is no literal", "A4: the formula has no saved value"):
+        assert said in str(error)
+    assert faults_of("a.xlsx", xlsx(["name", "args", "=1+2"], ["count", "det"])).cells == ["C1", "B2"]
+
+
+SEPARATED = [
+    ("plan;args;num\r\ncount;\"['det1', 'det2']\";5\r\n", "semicolons"),
+    ("\ufeff\nplan;args\ncount;7\n", "semicolons"),
+    ("sep=;\nplan;args\ncount;7\n", "semicolons"),
+    ('plan;args\ncount;"\'a"x"\n', "semicolons"),
+    ("plan\targs\ncount\t7\n", "tabulators"),
+]
+
+
+def test_csv_with_other_marks_between_the_cells() -> None:
+    for text, name in SEPARATED:
+        error = faults_of("a.csv", text.encode())
+        assert (
+            str(error)
+            == f"A1: the cells seem to be separated by {name}, not by commas: save the file as CSV with commas, or as .xlsx"
+        )
+    assert faults_of("a.csv", b"name;,args\ncount,det\n").cells == ["B2"]
+    assert read_items("a.csv", b"plan;\ncount\n").items == [item("count")], "any heading of the first column is right"
+
+
 def replaced(data: bytes, part: str, old: bytes, new: bytes) -> bytes:
     """A workbook with one part changed."""
     written = io.BytesIO()

@@ -32,7 +32,8 @@ class Web:
                 env=os.environ | places | {"JUPYTER_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"},
             )
         assert self.process.stdout is not None
-        found = re.search(r"127\.0\.0\.1:\d+", self.process.stdout.readline())
+        self.told = self.process.stdout.readline()
+        found = re.search(r"127\.0\.0\.1:\d+", self.told)
         assert found, self.log.read_text()
         self.place = found[0]
 

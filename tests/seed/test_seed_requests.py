@@ -142,3 +142,54 @@ def test_jupyter_itself_goes_on(web: Web) -> None:
     status, answer = web.ask("GET", "/api/kernelspecs")
     assert status == 200
     assert answer["kernelspecs"]
+
+
+def ask_as_is(web: Web, verb: str, path: str, headers: dict[str, str]) -> tuple[int, str, bytes]:
+    """Status, content type and body of whatever is answered."""
+    connection = http.client.HTTPConnection(web.place, timeout=LIMIT)
+    try:
+        connection.request(verb, path, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, reply.headers["Content-Type"], reply.read()
+    finally:
+        connection.close()
+
+
+NOWHERE = ["/api/nope", "/nope", "/openapi.json", "/api/queue/nope", "/nope/", "/api/nope/", "/nope/nope?x=1"]
+PROGRAMS = [
+    {"Authorization": f"ApiKey {TOKEN}", "Accept": "*/*"},
+    {"Authorization": f"Bearer {TOKEN}", "Accept": "text/html"},
+    {"Authorization": f"token {TOKEN}"},
+    {"Authorization": "ApiKey wrong"},
+    {"Accept": "*/*"},
+]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+def test_programs_are_told_in_json_that_there_is_no_such_route(path: str, web: Web) -> None:
+    mark = "&" if "?" in path else "?"
+    asked = [(path, headers) for headers in PROGRAMS] + [(f"{path}{mark}api_key={TOKEN}", {"Accept": "text/html"})]
+    for where, headers in asked:
+        for verb in ("GET", "POST", "DELETE"):
+            status, content_type, body = ask_as_is(web, verb, where, headers)
+            assert (status, content_type) == (404, "application/json"), (verb, where, headers)
+            assert json.loads(body)["detail"] == "Not Found"
+            assert TOKEN.encode() not in body
+
+
+def test_browsers_keep_the_pages_of_jupyter(web: Web) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    for path, expected in (("/login", 200), (f"/nope?token={TOKEN}", 404)):
+        status, content_type, body = ask_as_is(web, "GET", path, browser)
+        assert (status, content_type.partition(";")[0]) == (expected, "text/html"), path
+        assert b"<html" in body
+    assert ask_as_is(web, "GET", "/login/", browser)[0] == 302, "Jupyter takes the slash away"
+    assert ask_as_is(web, "GET", "/api/kernelspecs/", {"Authorization": f"token {TOKEN}"})[0] == 302
+
+
+def test_the_address_that_is_printed_is_that_of_the_page(web: Web) -> None:
+    assert web.told == f"Queue server: http://{web.place}/queueserver?token={TOKEN}\n"
+    place = web.told.partition(web.place)[2].strip()
+    status, content_type, body = ask_as_is(web, "GET", place, {"Accept": "text/html,*/*;q=0.8"})
+    assert (status, content_type) == (200, "text/html; charset=utf-8")
+    assert b'id="api-page"' in body
