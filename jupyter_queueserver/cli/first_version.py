@@ -92,6 +92,8 @@ def _read_params(command: Command, words: Sequence[str]) -> dict[str, Any]:
     keys = list(command.keys)
     if not len(command.required) <= len(words) <= len(keys):
         raise CommandError(f"'{command.name}' does not take {len(words)} parameters; use: {_usage(command)}")
+    if words and keys[-1] == "plan" and position(words[-1]) is not None:
+        raise CommandError(f"the plan is missing behind {words[-1]!r}; use: {_usage(command)}")
     return {key: _read_param(command, key, word) for key, word in zip(keys[len(keys) - len(words) :], words, strict=True)}
 
 

@@ -58,6 +58,10 @@ class TextOutput:
         """Print a reply, also a refusing one."""
         print(f"{stamp()} - MESSAGE: \n{pprint.pformat(abbreviated(reply), sort_dicts=False)}", flush=True)
 
+    def advice(self, text: str) -> None:
+        """Print on stderr what helps with the command line after a refusal."""
+        print(text, file=sys.stderr)
+
     def beat(self, reply: dict[str, Any]) -> None:
         """Print one of the many replies of the monitor."""
         self.reply(reply)
@@ -84,6 +88,9 @@ class JsonOutput(TextOutput):
     def reply(self, reply: dict[str, Any]) -> None:
         """Print the whole reply."""
         print(json.dumps(reply), flush=True)
+
+    def advice(self, text: str) -> None:
+        """Print nothing: it is for people."""
 
     def no_answer(self, err: Exception) -> None:
         """Print that nobody answered."""

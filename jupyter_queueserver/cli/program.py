@@ -19,7 +19,7 @@ from . import completion, first_version
 from .commands import MONITOR, read_command
 from .options import parse, parser
 from .output import TextOutput, make_output
-from .shapes import CommandError
+from .shapes import CommandError, about_literals
 
 DONE, INVALID, REFUSED, NO_ANSWER, FAILED = range(5)
 
@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = first_version.parse(arguments) if first_version.is_meant(arguments) else parse(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else REFUSED
+    if sys.stdout is None:  # closed by who started this: the answer of what would be done could not be told
+        print("qserver: stdout is closed. Nothing was sent.", file=sys.stderr)
+        return FAILED
     output = make_output(options.format)
     try:
         if options.completion:
@@ -96,7 +99,11 @@ def _run(options: argparse.Namespace, output: TextOutput) -> int:
             return _monitor(client, output)
         reply = client.call(method.name, **params)
     output.reply(reply)
-    return DONE if reply.get("success", True) else REFUSED
+    if reply.get("success", True):
+        return DONE
+    if advice := about_literals(params):
+        output.advice(advice)
+    return REFUSED
 
 
 def _monitor(client: Client, output: TextOutput) -> int:

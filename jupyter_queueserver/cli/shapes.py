@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 from ..api import Method
 
+#: What Python calls the constants of JSON.
+_CONSTANTS = {"true": "True", "false": "False", "null": "None"}
 _INTEGER = re.compile(r"[+-]?\d+")
 _ENDS = ("front", "back")
 _INSTRUCTIONS = {"queue-stop": "queue_stop"}
@@ -85,9 +87,35 @@ def literal(text: str) -> Any:
         json.dumps(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as err:
         raise CommandError(
-            f"{text!r} is no Python literal of strings, numbers, lists and dictionaries ({err}); note True, False and None"
+            f"{text!r} is no Python literal of strings, numbers, lists and dictionaries: {_why(text, err)}"
         ) from err
     return value
+
+
+def _why(text: str, err: Exception) -> str:
+    """Say what is wrong with a literal, in the words of who has typed it."""
+    if isinstance(err, SyntaxError):
+        return err.msg
+    if isinstance(err, MemoryError | RecursionError):
+        return "it is nested too deeply"
+    try:
+        nodes = list(ast.walk(ast.parse(text.strip(), mode="eval")))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return str(err)
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    if names:
+        name = names[0]
+        return f"write {_CONSTANTS[name]}, not {name}" if name in _CONSTANTS else f"the text {name} needs quotes"
+    return "only values may stand there, nothing to compute" if "malformed node" in str(err) else str(err)
+
+
+def about_literals(params: Mapping[str, Any]) -> str:
+    """Say what may have been meant by a value of a mode that was sent as text, because it is no literal; empty: nothing."""
+    mode = params.get("mode")
+    for key, value in mode.items() if isinstance(mode, dict) else ():
+        if isinstance(value, str) and (meant := _CONSTANTS.get(value.lower())):
+            return f"'{key}' was sent as the text '{value}'; for qserver write {meant}, as in Python: {key} {meant}"
+    return ""
 
 
 def literal_dict(text: str) -> dict[str, Any]:
@@ -131,6 +159,10 @@ def _none(words: Sequence[str], command: Command) -> dict[str, Any]:
 
 def _placed_item(words: Sequence[str], command: Command) -> dict[str, Any]:
     match words:
+        case [_, where] if position(where) is not None:
+            raise CommandError(f"the item is missing behind {where!r}; {_needs((), command)}")
+        case [_, "before" | "after", _]:
+            raise _needs(words, command)
         case [kind, text]:
             place: dict[str, Any] = {}
         case [kind, ("before" | "after") as side, uid, text]:

@@ -6,14 +6,42 @@ markup.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.measure import measure_renderables
 from rich.table import Table
 from rich.text import Text
 
 from .output import TextOutput, stamp
 from .views import printable, status_line, view
+
+#: Characters that a column needs whose cells may be folded.
+_FOLDED = 16
+#: Characters between two columns.
+_GAP = 2
+
+
+def blocks(table: Table) -> Iterator[Text]:
+    """Turn a table that is too wide into lines: for each row a block of named values, without those that say nothing."""
+    titles = [column.header for column in table.columns]
+    for number, cells in enumerate(zip(*(column.cells for column in table.columns), strict=True)):
+        if not table.show_header:  # a list of names and values
+            yield _named(*cells)
+            continue
+        if number:
+            yield Text("")
+        for title, cell in zip(titles, cells, strict=True):
+            if str(cell) not in ("", "-"):
+                yield _named(title, cell)
+    if table.caption is not None:
+        yield Text("")
+        yield Text(str(table.caption), style="dim italic")
+
+
+def _named(name: RenderableType, value: RenderableType) -> Text:
+    return Text.assemble((f"{name}: ", "bold"), value if isinstance(value, Text) else str(value))
 
 
 class _Console(Console):
@@ -46,7 +74,7 @@ class TableOutput(TextOutput):
             self._refusal(reply)
             return
         for part in view(reply):
-            self._out.print(self._fitted(part))
+            self._show(part)
 
     def beat(self, reply: dict[str, Any]) -> None:
         """Print the status in one line."""
@@ -60,12 +88,22 @@ class TableOutput(TextOutput):
         """Print why nothing was sent."""
         self._line("Invalid command or parameters: ", "bold red", f"{text.rstrip('.')}. Nothing was sent.")
 
-    def _fitted(self, part: RenderableType) -> RenderableType:
-        """Let the columns of a table be folded if the terminal is too narrow; else they would be cut off."""
-        if isinstance(part, Table) and part.__rich_measure__(self._out, self._out.options).minimum > self._out.width:
-            for column in part.columns:
-                column.no_wrap = False
-        return part
+    def _show(self, part: RenderableType) -> None:
+        if isinstance(part, Table) and self._needed(part) > self._out.width:
+            for line in blocks(part):
+                self._out.print(line, overflow="fold", no_wrap=False)
+        else:
+            self._out.print(part)
+
+    def _needed(self, table: Table) -> int:
+        """Return how many characters a line must have for a table that can still be read."""
+        options = self._out.options
+        needed = 0
+        for column in table.columns:
+            cells = [column.header, *column.cells]
+            widest = max(measure_renderables(self._out, options.update(max_width=10_000), [cell]).maximum for cell in cells)
+            needed += (widest if column.no_wrap else min(widest, _FOLDED)) + _GAP
+        return needed
 
     def _refusal(self, reply: dict[str, Any]) -> None:
         error = reply.get("error")

@@ -54,8 +54,12 @@ class QueueServerApp(ServerApp):
 
     @property
     def page_url(self) -> str:
-        """Where a browser of this machine finds the queue server, with the token if there is one."""
-        return urlsplit(self.local_url)._replace(path=url_path_join(self.base_url, PREFIX)).geturl()
+        """Where a browser of this machine finds the queue server, with the token if it was made by this server.
+
+        One that was given is known to its owner and is not shown; without it the link leads to the login.
+        """
+        place = urlsplit(self.local_url)._replace(path=url_path_join(self.base_url, PREFIX))
+        return (place if self.identity_provider.token_generated else place._replace(query="")).geturl()
 
     def init_signal(self) -> None:
         """SIGINT and SIGHUP end it as SIGTERM does."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ..instance.paths import write_private
-from .option_table import OPTIONS, Option
+from .option_table import OPTIONS, Given, Option
 from .settings import Settings, SettingsError
 
 _SECTIONS = ("network", "worker", "startup", "operation")
@@ -25,8 +25,8 @@ _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\
 _WORDS = {bool: "true or false", int: "an integer", str: "a text", tuple: "a list of texts"}
 
 
-def read_config(path: str | Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return option values by name.
+def read_config(path: str | Path, environ: Mapping[str, str]) -> dict[str, Given]:
+    """Return what is said about the options, by name.
 
     Parameters
     ----------
@@ -36,9 +36,10 @@ def read_config(path: str | Path, environ: Mapping[str, str]) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        A missing path, broken YAML, unknown keys, wrong types or values, an undefined variable.
+        A missing path, broken YAML, unknown keys, sections or keys that stand there twice, wrong types or values, an
+        undefined variable.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Given] = {}
     seen: dict[str, Path] = {}
     for file in _files(Path(path).expanduser()):
         for section, entries in _sections(file).items():
@@ -49,7 +50,8 @@ def read_config(path: str | Path, environ: Mapping[str, str]) -> dict[str, Any]:
                 option = _KEYS.get(f"{section}/{key}")
                 if option is None:
                     raise SettingsError(_about_unknown(f"{section}/{key}", file))
-                found[option.name] = _checked(value, option, f"'{section}/{key}' in {file}", environ)
+                where = f"'{section}/{key}' in {file}"
+                found[option.name] = Given(_checked(value, option, where, environ), where)
     return found
 
 
@@ -65,7 +67,9 @@ def _sections(file: Path) -> dict[str, dict[str, Any]]:
     import yaml  # only when there is a file: the watchdog stays small
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        text = file.read_text(encoding="utf-8")
+        _refuse_doubles(yaml.compose(text, Loader=yaml.SafeLoader), file)
+        content = yaml.safe_load(text) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"The configuration file {file} cannot be read: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(part, dict | None) for part in content.values()):
@@ -76,6 +80,29 @@ def _sections(file: Path) -> dict[str, dict[str, Any]]:
         meant = f" (did you mean '{near[0]}'?)" if near else ""
         raise SettingsError(f"Unknown section '{unknown[0]}' in {file}{meant}; there are {', '.join(_SECTIONS)}.")
     return {name: part or {} for name, part in content.items()}
+
+
+def _refuse_doubles(root: Any, file: Path) -> None:
+    """Raise `SettingsError` if a section or a key stands there twice, of which a YAML reader would silently take the last.
+
+    Parameters
+    ----------
+    root
+        The composed document of PyYAML, whose nodes know their lines; None: it is empty.
+    """
+    parts: list[tuple[str | None, Any]] = [(None, root)]
+    while parts:
+        section, node = parts.pop()
+        lines: dict[str, int] = {}
+        entries = node.value if node is not None and node.id == "mapping" else []
+        for key, value in entries:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines:
+                what = f"Section '{name}'" if section is None else f"Key '{section}/{name}'"
+                raise SettingsError(f"{what} stands twice in {file}, in lines {lines[name]} and {line}; one is allowed.")
+            lines[name] = line
+            if section is None:
+                parts.append((name, value))
 
 
 def _about_unknown(name: str, file: Path) -> str:

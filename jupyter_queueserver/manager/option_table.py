@@ -6,9 +6,16 @@ A new option is a row here and a field in `Settings`.  Data only: nothing is rea
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..core.addresses import FIRST_VERSION_CONTROL
+from ..core.addresses import CONTROL_PORT, FIRST_VERSION_CONTROL, INFO_PORT
+
+
+class Given(NamedTuple):
+    """What was said about one option: its value, and where it stands, as one names it in a sentence."""
+
+    value: Any
+    where: str
 
 
 class Option(NamedTuple):
@@ -57,7 +64,7 @@ OPTIONS: tuple[Option, ...] = (
         ("--zmq-control-addr", "--zmq-addr"),
         str,
         "network/zmq_control_addr",
-        "address of the control socket (tcp://127.0.0.1:60615)",
+        f"address of the control socket (tcp://127.0.0.1:{CONTROL_PORT})",
         variables=("QSERVER_ZMQ_CONTROL_ADDRESS_FOR_SERVER",),
         metavar="ADDR",
     ),
@@ -66,7 +73,7 @@ OPTIONS: tuple[Option, ...] = (
         ("--zmq-info-addr", "--zmq-publish-console-addr"),
         str,
         "network/zmq_info_addr",
-        "address where console text is published (tcp://127.0.0.1:60625)",
+        f"address where console text is published (tcp://127.0.0.1:{INFO_PORT})",
         variables=("QSERVER_ZMQ_INFO_ADDRESS_FOR_SERVER",),
         metavar="ADDR",
     ),
@@ -287,7 +294,7 @@ OPTIONS: tuple[Option, ...] = (
         ("--redis-addr",),
         str,
         "network/redis_addr",
-        "refused: this version keeps queue and history in the data directory",
+        "no effect: the queue is kept in the data directory, there is no Redis store yet",
         metavar="ADDR",
     ),
     Option(
@@ -295,7 +302,7 @@ OPTIONS: tuple[Option, ...] = (
         ("--redis-name-prefix",),
         str,
         "network/redis_name_prefix",
-        "refused, as --redis-addr",
+        "no effect, as --redis-addr",
         metavar="NAME",
     ),
     # Secrets are no flags: command lines are visible to other users.

@@ -1,7 +1,7 @@
 """From command line, configuration file and environment variables to `Settings`.
 
-Precedence: command line, configuration file, environment variable, default.  This module reads the
-configuration file and checks that directories exist; it must not write anything or start anything.
+Precedence: command line, configuration file, environment variable, default.  This module checks what the values mean and that
+directories exist; it must not write anything or start anything.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from typing import Any
 
 import msgspec
 
+from ..core.addresses import CONTROL_PORT, INFO_PORT
 from ..instance.paths import find_instance
-from .addresses import check_address, check_kernel_address, check_private_key
+from .addresses import check_address, check_info_address, check_kernel_address, check_private_key
 from .command_line import parse_words
-from .configfile import read_config
-from .option_table import OPTIONS, Option
+from .option_table import Given
 from .settings import Settings, SettingsError
+from .sources import flag_of, lay_over
 from .startup_source import resolve_startup
 
-DEFAULT_CONTROL_ADDRESS = "tcp://127.0.0.1:60615"
-DEFAULT_INFO_ADDRESS = "tcp://127.0.0.1:60625"
+DEFAULT_CONTROL_ADDRESS = f"tcp://127.0.0.1:{CONTROL_PORT}"
+DEFAULT_INFO_ADDRESS = f"tcp://127.0.0.1:{INFO_PORT}"
 
-_TRUE = {"on", "yes", "y", "true", "t", "1"}
-_FALSE = {"off", "no", "n", "false", "f", "0"}
-_SOURCES = {option.name for option in OPTIONS if option.is_source}
+_REDIS = ("redis_addr", "redis_name_prefix")
 
 
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +46,8 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
         File in which the settings that are used are written as a configuration file; None: nowhere.
     arguments
         The command line without ``--detach``.
+    warnings
+        Sentences about options that are accepted but have no effect.
     """
 
     settings: Settings | None
@@ -56,6 +57,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     report_fd: int | None
     save_to: str | None
     arguments: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def parse_options(arguments: Sequence[str], environ: Mapping[str, str]) -> StartOptions:
@@ -68,82 +70,115 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Start
     SystemExit
         Usage error (status 2, text on stderr) or ``--help`` (status 0).
     """
-    given = parse_words(arguments)
-    data_dir = str(find_instance(given["data_dir"]).data_dir)
+    line = parse_words(arguments)
+    data_dir = str(find_instance(line["data_dir"]).data_dir)
+    given = {} if line["adopt"] else lay_over(line, environ)
     return StartOptions(
-        settings=None if given["adopt"] else make_settings(given, environ, data_dir),
+        settings=None if line["adopt"] else _make_settings(given, environ, data_dir),
         data_dir=data_dir,
-        adopt=given["adopt"],
-        detach=given["detach"],
-        report_fd=given["report_fd"],
+        adopt=line["adopt"],
+        detach=line["detach"],
+        report_fd=line["report_fd"],
         save_to=environ.get("QSERVER_SETTINGS_SAVE_TO_FILE") or None,
         arguments=tuple(word for word in arguments if word != "--detach"),
+        warnings=_warnings(given),
     )
 
 
-def make_settings(given: Mapping[str, Any], environ: Mapping[str, str], data_dir: str) -> Settings:
-    """Lay the sources over each other and check the result; raises `SettingsError`."""
-    values = _laid_over(given, environ)
-    _refuse_redis(values)
-    addresses = _addresses(values)
-    known = {name: values[name] for name in Settings.__struct_fields__ if name in values and name not in addresses}
-    known |= _checked_words(known)
+def _make_settings(given: Mapping[str, Given], environ: Mapping[str, str], data_dir: str) -> Settings:
+    """Check what was said; raises `SettingsError`."""
+    values = {name: each.value for name, each in given.items()}
+    known = {name: values[name] for name in Settings.__struct_fields__ if name in values}
+    known |= _checked_words(given) | _addresses(given)
     if values.get("use_ipython_kernel"):  # otherwise nobody is to attach to the kernel, and it stays private
-        known["ipython_kernel_ip"] = _kernel_address(values)
+        known["ipython_kernel_ip"] = _kernel_address(given)
     else:
         known.pop("ipython_kernel_ip", None)
+    _check_values(known, given)
     source = resolve_startup(values, environ)
     try:
-        return msgspec.convert({**known, **addresses, **source, "data_dir": data_dir, "working_dir": _working_dir()}, Settings)
+        return msgspec.convert({**known, **source, "data_dir": data_dir, "working_dir": _working_dir()}, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"The options cannot be used: {error}.") from error
 
 
-def _laid_over(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    line = {name: value for name, value in given.items() if value is not None}
-    for option in OPTIONS:
-        if option.type is bool and isinstance(line.get(option.name), str):
-            line[option.name] = line[option.name] == "ON"
-    config = given["config"] or environ.get("QSERVER_CONFIG")
-    file = read_config(config, environ) if config else {}
-    if line.keys() & _SOURCES:  # a source on the command line replaces the file's, of whatever kind
-        file = {name: value for name, value in file.items() if name not in _SOURCES}
-    return {**_from_environment(environ), **file, **line}
+def _warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
+    named = [given[name].where for name in _REDIS if name in given]
+    if not named:
+        return ()
+    effect = "has no effect" if len(named) == 1 else "have no effect"
+    return (
+        f"{' and '.join(named)} {effect}: the queue is kept in the data directory (SQLite); the Redis store does not exist yet.",
+    )
 
 
-def _refuse_redis(values: Mapping[str, Any]) -> None:
-    for name in ("redis_addr", "redis_name_prefix"):
-        if name in values:
-            raise SettingsError(
-                f"--{name.replace('_', '-')} (network/{name}) cannot be used: this version keeps queue and history in the"
-                " data directory (--data-dir), not in Redis. Leave the option out; nothing else is needed."
-            )
+def _where(given: Mapping[str, Given], name: str) -> str:
+    return given[name].where if name in given else flag_of(name)
 
 
-def _checked_words(known: Mapping[str, Any]) -> dict[str, Any]:
+def _value(given: Mapping[str, Given], name: str, default: Any = None) -> Any:
+    return given[name].value if name in given else default
+
+
+def _check_values(known: Mapping[str, Any], given: Mapping[str, Given]) -> None:
+    """Refuse values that a field cannot hold, with where they stand and the right ones."""
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in known or field.name not in given:
+            continue
+        try:
+            msgspec.convert(known[field.name], field.type)
+        except msgspec.ValidationError as error:
+            value, where = given[field.name]
+            right = _right_values(field.type)
+            raise SettingsError(f"The value {value!r} of {where} must be {right}.") from error
+
+
+def _right_values(type_: Any) -> str:
+    """Say in words which values a type has."""
+    import msgspec.inspect as inspection  # only for a refusal
+
+    found = inspection.type_info(type_)
+    if isinstance(found, inspection.UnionType):  # of something and None, which cannot be said
+        found = next(each for each in found.types if not isinstance(each, inspection.NoneType))
+    match found:
+        case inspection.LiteralType(values=values):
+            return " or ".join(map(str, sorted(values)))
+        case inspection.IntType(ge=int(least), le=int(most)):
+            return f"an integer from {least} to {most}"
+        case inspection.IntType(ge=int(least)):
+            return f"an integer, {least} or more"
+        case inspection.FloatType(gt=least) if least is not None:
+            return f"a number above {least:g}"
+    return f"of the type {type(found).__name__.removesuffix('Type').lower()}"
+
+
+def _checked_words(given: Mapping[str, Given]) -> dict[str, Any]:
     """Values that are put into another form; raises `SettingsError` for those that mean nothing."""
     found: dict[str, Any] = {}
-    if "zmq_encoding" in known:
-        found["zmq_encoding"] = known["zmq_encoding"].lower()
-    if known.get("emergency_lock_key") == "":
-        raise SettingsError("The emergency lock key (operation/emergency_lock_key) must not be empty; leave it out.")
-    if "permitted_re_metadata_keys" in known:
-        keys = tuple(known["permitted_re_metadata_keys"])
+    if "zmq_encoding" in given:
+        found["zmq_encoding"] = given["zmq_encoding"].value.lower()
+    if _value(given, "emergency_lock_key") == "":
+        raise SettingsError(f"The emergency lock key ({given['emergency_lock_key'].where}) must not be empty; leave it out.")
+    if "permitted_re_metadata_keys" in given:
+        keys = tuple(given["permitted_re_metadata_keys"].value)
         broken = [key for key in keys if not key.startswith("/")]
         if broken:
-            raise SettingsError(f"The permitted metadata key {broken[0]!r} must begin with a slash, like /proposal/id.")
+            where = given["permitted_re_metadata_keys"].where
+            raise SettingsError(
+                f"The permitted metadata key {broken[0]!r} of {where} must begin with a slash, like /proposal/id."
+            )
         found["permitted_re_metadata_keys"] = keys
-    if "ipython_connection_dir" in known:
-        found["ipython_connection_dir"] = os.path.abspath(os.path.expanduser(known["ipython_connection_dir"]))
+    if "ipython_connection_dir" in given:
+        found["ipython_connection_dir"] = os.path.abspath(os.path.expanduser(given["ipython_connection_dir"].value))
     return found
 
 
-def _kernel_address(values: Mapping[str, Any]) -> str | None:
-    address = values.get("ipython_kernel_ip")
+def _kernel_address(given: Mapping[str, Given]) -> str | None:
+    address = _value(given, "ipython_kernel_ip")
     if address is None:
-        has_port = any(values.get(f"ipython_{channel}_port") for channel in ("shell", "iopub", "stdin", "hb", "control"))
+        has_port = any(_value(given, f"ipython_{channel}_port") for channel in ("shell", "iopub", "stdin", "hb", "control"))
         return "127.0.0.1" if has_port else None
-    return check_kernel_address(address, bool(values.get("allow_remote")))
+    return check_kernel_address(address, _where(given, "ipython_kernel_ip"), bool(_value(given, "allow_remote")))
 
 
 def _working_dir() -> str | None:
@@ -153,47 +188,23 @@ def _working_dir() -> str | None:
         return None
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for option in OPTIONS:
-        name = next((name for name in option.variables if environ.get(name)), None)
-        if name is not None:
-            value = _read_text(option, name, environ[name])
-            if value is not None:
-                found[option.name] = value
-    return found
-
-
-def _read_text(option: Option, name: str, text: str) -> Any:
-    """Value of an environment variable; None if it says nothing."""
-    if option.type is bool:
-        return text.lower() in _TRUE if text.lower() in _TRUE | _FALSE else None
-    if option.type is tuple:
-        return tuple(part.strip() for part in text.split(":") if part.strip()) or None
-    if option.type is int:
-        try:
-            return int(text)
-        except ValueError:
-            raise SettingsError(f"The environment variable {name} must be an integer, not {text!r}.") from None
-    return text
-
-
-def _addresses(values: Mapping[str, Any]) -> dict[str, str | None]:
+def _addresses(given: Mapping[str, Given]) -> dict[str, str | None]:
     """The TCP addresses and the key, checked."""
-    if values.get("private"):
-        return {"zmq_control_addr": None, "zmq_info_addr": None, "zmq_legacy_addr": None, "zmq_private_key": None}
-    key = values.get("zmq_private_key")
+    key = _value(given, "zmq_private_key")
     if key is not None:
-        check_private_key(key)
-    remote = bool(values.get("allow_remote"))
-    control = values.get("zmq_control_addr", DEFAULT_CONTROL_ADDRESS)
-    info = values.get("zmq_info_addr", DEFAULT_INFO_ADDRESS)
-    legacy = values.get("zmq_legacy_addr")
+        check_private_key(key, given["zmq_private_key"].where)
+    if _value(given, "private"):
+        return {"zmq_control_addr": None, "zmq_info_addr": None, "zmq_legacy_addr": None, "zmq_private_key": None}
+    remote = bool(_value(given, "allow_remote"))
+    control = _value(given, "zmq_control_addr", DEFAULT_CONTROL_ADDRESS)
+    info = _value(given, "zmq_info_addr", DEFAULT_INFO_ADDRESS)
+    legacy = _value(given, "zmq_legacy_addr")
+    may_be_remote = remote or key is not None
+    # Console text is never encrypted, so a key does not make it fit for the network; unpublished, it harms nobody.
+    info_may_be_remote = remote or not _value(given, "zmq_publish_console")
     return {
-        "zmq_legacy_addr": legacy and check_address(legacy, "--legacy", remote or key is not None),
-        "zmq_control_addr": check_address(control, "--zmq-control-addr", remote or key is not None),
-        # Console text is never encrypted, so a key does not make it fit for the network; unpublished, it
-        # harms nobody.
-        "zmq_info_addr": check_address(info, "--zmq-info-addr", remote or not values.get("zmq_publish_console")),
+        "zmq_legacy_addr": legacy and check_address(legacy, _where(given, "zmq_legacy_addr"), may_be_remote),
+        "zmq_control_addr": check_address(control, _where(given, "zmq_control_addr"), may_be_remote),
+        "zmq_info_addr": check_info_address(info, _where(given, "zmq_info_addr"), info_may_be_remote),
         "zmq_private_key": key,
     }

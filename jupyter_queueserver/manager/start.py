@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         _complain(str(error))
         return 1
+    for text in options.warnings:
+        _complain(text)
     instance = Instance(Path(options.data_dir))
     return detach(instance, options) if options.detach else watch(instance, options)
 

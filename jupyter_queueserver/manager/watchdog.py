@@ -29,6 +29,8 @@ ANSWER_LIMIT = 2.0
 """Seconds in which a manager must answer a request to end."""
 ENDING_LIMIT = 20.0
 """Seconds in which a manager that ends on purpose must be gone."""
+SAME_WISH = 1.0
+"""Seconds in which a second signal of the same kind is the same wish: a process group hears some of them twice."""
 RETRY_PAUSE = 5.0
 """Seconds until another try when the system cannot start a process."""
 LOOK_INTERVAL = 0.2
@@ -76,7 +78,7 @@ class Watchdog:
         self._limit = settings.silence_limit
         self._bell = Bell(settings.instance)
         self._tail = LogTail(log_path(settings))
-        self._console: LogTail | None = None
+        self._consoles: list[LogTail] = []
         self._more_to_show = False
         self._restarts = Restarts(worked_before=worked_before)
         self._manager: Supervised | None = None
@@ -96,6 +98,7 @@ class Watchdog:
         self._failed: str | None = None
         self._failed_at: float | None = None
         self._asked_at: float | None = None
+        self._asked_by = 0
         self._killed = False
 
     def adopt(self, identity: Identity) -> bool:
@@ -216,10 +219,9 @@ class Watchdog:
             self._follow_console(Path(beat.text), beat.offset)
 
     def _follow_console(self, path: Path, offset: int) -> None:
-        """There is new console text; that of another environment begins when the one before is shown to its end."""
-        if self._console is None or self._console.path != path:
-            self._show_log()
-            self._console = LogTail(path, offset)
+        """There is new console text; that of another environment waits until the one before is shown to its end."""
+        if not self._consoles or self._consoles[-1].path != path:
+            self._consoles.append(LogTail(path, offset))
 
     def _take_signals(self) -> None:
         while self._signals:
@@ -233,11 +235,14 @@ class Watchdog:
             elif self._manager is None or self._manager.is_dead():
                 self._say("Ended; no manager is running.")
                 self._result = 0
+            elif self._ending_at is not None:
+                self._say(f"{signal.Signals(number).name}: the manager is ending already.")
             elif self._asked_at is not None:
-                self._leave("The manager has not ended yet.")
+                if number != self._asked_by or time.monotonic() >= self._asked_at + SAME_WISH:
+                    self._leave("The manager has not ended yet.")
             else:
                 self._say(f"{signal.Signals(number).name}: the manager is asked to end.")
-                self._asked_at = time.monotonic()
+                self._asked_at, self._asked_by = time.monotonic(), number
                 self._manager.send_signal(signal.SIGTERM)
 
     def _leave(self, reason: str) -> None:
@@ -302,13 +307,20 @@ class Watchdog:
             return
         self._more_to_show = True
         for _ in range(PIECES):
-            text = self._tail.new_text()
-            if self._console is not None:
-                text += self._console.new_text()
+            text = self._tail.new_text() + self._console_text()
             if not text:
                 self._more_to_show = False
                 return
             self._show(text)
+
+    def _console_text(self) -> str:
+        """Return the next piece of console text, of the oldest environment that still has some."""
+        while self._consoles:
+            text = self._consoles[0].new_text()
+            if text or len(self._consoles) == 1:
+                return text
+            del self._consoles[0]
+        return ""
 
     def _start_manager(self) -> None:
         self._tail.mark_start()

@@ -75,11 +75,11 @@ class WorkerKernel(IPythonKernel):
         else:
             self._refuse("interrupt_reply", stream, ident, parent)
 
-    async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
-        """A cell of an attached console."""
+    async def do_execute(self, *args: Any, **kwargs: Any) -> Any:
+        """A cell of an attached console; when its reply goes out, it holds the kernel no longer."""
         self._hold_cell(True)
         try:
-            await super().execute_request(stream, ident, parent)
+            return await super().do_execute(*args, **kwargs)
         finally:
             self._hold_cell(False)
 

@@ -136,7 +136,7 @@ def _as_json(value: Any) -> str | None:
         text = interruptible(lambda: python_json(value))
     except BaseException as err:
         raise TaskFailed(f"Task result can not be serialized as JSON: {text_of(err)}") from err
-    if nested_too_deeply(value):
+    if nested_too_deeply([value]):
         raise TaskFailed(f"Task result can not be serialized as JSON: it is nested more than {DEPTH_LIMIT} levels deep")
     if len(text) > TASK_RESULT_LIMIT:
         raise TaskFailed(

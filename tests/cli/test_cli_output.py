@@ -96,11 +96,17 @@ def test_a_table_shows_what_people_look_for(
 def test_nothing_is_cut_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     make_output("table").reply({"items": [ITEM | {"result": RESULT}], "plan_history_uid": "x"})
-    printed = capsys.readouterr().out
-    lines = printed.splitlines()
-    (head,) = (number for number, line in enumerate(lines) if "uid" in line)
-    column = lines[head].index("uid")
-    assert "".join(line[column:].strip() for line in lines[head + 2 : -2]) == UID
+    history = capsys.readouterr().out.splitlines()
+    assert ["item: count", "arguments: ['det1'], num=3", "ending: interrupted"] == history[1:4]
+    assert f"uid: {UID}" in history
+    assert "1 item in the history" in history
+    make_output("table").reply({"items": [ITEM, ITEM], "running_item": {}})
+    queue = capsys.readouterr().out.splitlines()
+    assert [line for line in queue if line.startswith("#")] == ["#: 0", "#: 1"]
+    assert queue.count(f"uid: {UID}") == 2
+    monkeypatch.setenv("COLUMNS", "20")
+    make_output("table").reply({"worker_environment_state": "idle", "run_list_uid": "x", "other": "o" * 30})
+    assert capsys.readouterr().out.splitlines() == ["worker_environment_s", "tate: idle", "other: ", "o" * 20, "o" * 10]
 
 
 def test_a_long_history_shows_its_end_and_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

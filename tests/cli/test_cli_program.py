@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,47 @@ def test_stdout_closed_early_gives_4(recorder: Recorder, lines: int) -> None:
         complaints = running.stderr.read()
         assert running.wait(30) == 4
     assert b"Exception ignored" not in complaints
+
+
+@pytest.mark.parametrize("words", [["queue", "start"], ["monitor"]])
+def test_stdout_closed_from_the_start_gives_4_and_sends_nothing(recorder: Recorder, words: list[str]) -> None:
+    command = shlex.join([*PROGRAM, *words])
+    done = subprocess.run(["/bin/sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stderr) == (4, "qserver: stdout is closed. Nothing was sent.\n")
+    assert recorder.asked == []
+
+
+@pytest.mark.parametrize("form", ["text", "table"])
+def test_a_refused_mode_names_the_words_of_python(recorder: Recorder, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.reply = {"success": False, "msg": "Unsupported type", "error": {"code": "c", "hint": "Send true.", "path": ""}}
+    assert cli.main(["queue", "mode", "set", "loop", "true", "--format", form]) == 2
+    assert "for qserver write True, as in Python: loop True\n" in capsys.readouterr().err
+    assert cli.main(["queue", "mode", "set", "loop", "1", "--format", form]) == 2
+    assert "for qserver" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["queue", "add", "plan", "front"], "the item is missing behind 'front'; use: queue add plan [front|back|<int>] <item>"),
+        (["queue", "add", "plan", "before", "u"], "'queue add' does not take 'plan before u'; use: "),
+        (["queue", "add", "plan", "{'a': true}"], "write True, not true"),
+        (["queue", "add", "plan", "{'a': [null]}"], "write None, not null"),
+        (["queue", "add", "plan", "{'name': count}"], "the text count needs quotes"),
+        (["queue", "add", "plan", "{'a': 1 * 2}"], "only values may stand there, nothing to compute"),
+        (["queue", "add", "plan", "{'a': 1"], "'{' was never closed"),
+        (["queue", "add", "plan", "(" * 5000], "nested"),
+        (["-c", "queue_plan_add", "-p", "front"], "the plan is missing behind 'front'; use: -c queue_plan_add -p "),
+        (["-c", "queue_plan_add", "-p", "-1"], "the plan is missing behind '-1'"),
+        (["-c", "queue_plan_add", "-p", "{'name': count}"], "the text count needs quotes"),
+    ],
+)
+def test_what_is_wrong_with_words_is_said_plainly(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 1
+    err = capsys.readouterr().err
+    assert text in err
+    assert "ast." not in err
+    assert "malformed" not in err
 
 
 def test_a_full_disk_gives_4(recorder: Recorder) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -296,8 +297,11 @@ def test_loading_the_gateway_loads_no_science() -> None:
 def test_the_program_leads_to_the_page(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG", "DATA", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
+    monkeypatch.delenv("JUPYTER_TOKEN", raising=False)
     app = launch.QueueServerApp()
-    fixed = ["--ServerApp.base_url=/a/b/", "--IdentityProvider.token=secret", "--port=8899", "--ServerApp.open_browser=False"]
+    fixed = ["--ServerApp.base_url=/a/b/", "--port=8899", "--ServerApp.open_browser=False"]
     app.initialize([*fixed, *words], find_extensions=False, new_httpserver=False)
-    assert app.page_url == "http://127.0.0.1:8899/a/b/queueserver?token=secret"
+    token = app.identity_provider.token
+    assert len(token) > 20
+    assert app.page_url == f"http://127.0.0.1:8899/a/b/queueserver?token={token}"
     assert app.default_url == ("/a/b/lab" if words else "/a/b/queueserver")

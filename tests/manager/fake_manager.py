@@ -23,12 +23,13 @@ from jupyter_queueserver.manager.settings import read_settings
 
 class Script(msgspec.Struct, kw_only=True):
     """What this manager does: ``refuse`` a start, ``crash`` at it, or serve and be ``busy`` or idle when
-    asked to end."""
+    asked to end.  One that ``lingers`` is gone only at SIGUSR2 after that."""
 
     start: str = "serve"
     busy: bool = False
     revive: bool = True
     crashes: int = 0
+    lingers: bool = False
 
 
 class Event(msgspec.Struct, kw_only=True):
@@ -70,6 +71,8 @@ async def serve(settings_file: str) -> int:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, lambda: heart.busy("plan 'count' (uid 1) is running") if script.busy else asked.set())
+    released = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR2, released.set)
     beating = asyncio.create_task(heart.run())
     await watchdog_seen.wait()
     runtime = Runtime(
@@ -87,6 +90,8 @@ async def serve(settings_file: str) -> int:
     await asked.wait()
     heart.ending()
     witness("ending")
+    if script.lingers:
+        await released.wait()
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
     heart.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jupyter_queueserver.manager import start
 from jupyter_queueserver.manager.configfile import write_config
 from jupyter_queueserver.manager.options import parse_options
 from jupyter_queueserver.manager.settings import (
@@ -73,8 +74,10 @@ def test_nothing_is_opened_to_the_network_by_accident() -> None:
     # Console text is never encrypted: the key does not help, but unpublished it needs no permission.
     info = ["--zmq-info-addr", "tcp://*:60625"]
     assert settings(*info).zmq_info_addr == "tcp://*:60625"
-    with pytest.raises(SettingsError, match="--zmq-info-addr"):
+    with pytest.raises(SettingsError, match="--zmq-info-addr .* read the console text, which is never encrypted") as caught:
         settings(*info, "--zmq-publish-console", "ON", QSERVER_ZMQ_PRIVATE_KEY_FOR_SERVER=KEY)
+    assert "private key" not in str(caught.value)
+    assert "control the queue" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,8 @@ def test_broken_key_is_refused_and_not_repeated() -> None:
     with pytest.raises(SettingsError, match="Z85") as caught:
         settings(QSERVER_ZMQ_PRIVATE_KEY_FOR_SERVER="secret")
     assert "secret" not in str(caught.value)
+    with pytest.raises(SettingsError, match="QSERVER_ZMQ_PRIVATE_KEY_FOR_SERVER"):
+        settings("--private", QSERVER_ZMQ_PRIVATE_KEY_FOR_SERVER="secret")
 
 
 def test_booleans() -> None:
@@ -146,14 +151,26 @@ def test_usage_errors_end_with_status_2(words: list[str], capsys: pytest.Capture
         ("network: {startup_dir: x}", "did you mean 'startup/startup_dir'"),
         ("network: {zmq_control_addr: $NO_SUCH_NAME}", "NO_SUCH_NAME.* is not set"),
         ("network: {zmq_control_addr: '${NO_SUCH_NAME}'}", "NO_SUCH_NAME.* is not set"),
-        ("network: {redis_addr: 'localhost:6379'}", "not in Redis"),
+        ("network: {zmq_encoding: xml}", "The value 'xml' of 'network/zmq_encoding' in .*c.yaml must be json or msgpack"),
+        (
+            "startup: {device_max_depth: -1}",
+            "The value -1 of 'startup/device_max_depth' in .*c.yaml must be an integer, 0 or more",
+        ),
+        ("network: {zmq_control_addr: x}", "'network/zmq_control_addr' in .*c.yaml 'x' is no address"),
+        ("network: {zmq_private_key: abc}", r"\('network/zmq_private_key' in .*c.yaml\) must be Z85"),
+        ("network: {}\nworker: {}\nnetwork: {}", "Section 'network' stands twice in .*c.yaml, in lines 1 and 3"),
+        (
+            "network:\n  zmq_encoding: json\n  zmq_encoding: json",
+            "Key 'network/zmq_encoding' stands twice in .*, in lines 2 and 3",
+        ),
+        ("&a {'': *a}", "sections|constructor|recursive|Unknown section"),
         ("operation: {user_group_permissions_reload: SOMETIMES}", "must be one of NEVER, ON_REQUEST, ON_STARTUP"),
         ("operation: {emergency_lock_key: ''}", "must not be empty"),
         ("worker: {permitted_re_metadata_keys: /a}", "must be a list of texts"),
         ("worker: {permitted_re_metadata_keys: [1]}", "must be a list of texts"),
         ("worker: {permitted_re_metadata_keys: [a]}", "must begin with a slash"),
         ("worker: {ipython_shell_port: '6000'}", "must be an integer"),
-        ("worker: {ipython_shell_port: 70000}", "ipython_shell_port"),
+        ("worker: {ipython_shell_port: 70000}", "'worker/ipython_shell_port' in .* must be an integer from 1 to 65535"),
     ],
 )
 def test_broken_configuration_is_refused(tmp_path: Path, text: str, match: str) -> None:
@@ -286,10 +303,19 @@ def test_kernel_options(tmp_path: Path) -> None:
     assert (found.ipython_connection_file, found.ipython_connection_dir) == ("k.json", str(tmp_path))
 
 
-def test_redis_is_refused_with_what_to_do() -> None:
+def test_redis_is_accepted_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "the queue is kept in the data directory (SQLite); the Redis store does not exist yet."
+    plain = parse_options([], {})
+    assert plain.warnings == ()
     for words in (["--redis-addr", "localhost:6379"], ["--redis-name-prefix", ""]):
-        with pytest.raises(SettingsError, match="--data-dir"):
-            settings(*words)
+        found = parse_options(words, {})
+        assert found.warnings == (f"{words[0]} has no effect: {said}",)
+        assert found.settings == plain.settings
+    (tmp_path / "c.yaml").write_text("network: {redis_addr: 'localhost:6379', redis_name_prefix: qs_default}\n")
+    found = parse_options(["--config", str(tmp_path / "c.yaml"), "--redis-addr", "x"], {})
+    assert found.warnings == (f"--redis-addr and 'network/redis_name_prefix' in {tmp_path}/c.yaml have no effect: {said}",)
+    assert start.main(["--redis-addr", "x", "--data-dir", "/dev/null/none"]) == 1  # nothing can be started there
+    assert capsys.readouterr().err.startswith(f"start-re-manager: --redis-addr has no effect: {said}\n")
 
 
 @pytest.mark.parametrize(
@@ -340,8 +366,12 @@ def test_command_line_source_replaces_the_file(tmp_path: Path) -> None:
 def test_negative_depth_and_unknown_encoding_are_refused() -> None:
     with pytest.raises(SettingsError):
         settings("--device-max-depth", "-1")
-    with pytest.raises(SettingsError, match="zmq_encoding"):
+    with pytest.raises(SettingsError, match="^The value 'xml' of --zmq-encoding must be json or msgpack.$"):
         settings("--zmq-encoding", "xml")
+    with pytest.raises(SettingsError, match="'xml' of the environment variable QSERVER_ZMQ_ENCODING_FOR_SERVER must be json or"):
+        settings(QSERVER_ZMQ_ENCODING_FOR_SERVER="xml")
+    with pytest.raises(SettingsError, match="^The value 0.0 of --silence-limit must be a number above 0.$"):
+        settings("--silence-limit", "0")
     assert settings("--zmq-encoding", "MSGPACK").zmq_encoding == "msgpack"
 
 

@@ -246,3 +246,40 @@ def test_unanswered_request_to_end_leaves_the_manager(stage) -> None:
     runtime = read_runtime(stage.instance)
     assert runtime is not None
     assert runtime.manager.pid == manager
+
+
+def test_a_signal_that_is_heard_twice_is_one_wish(stage) -> None:
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    os.kill(manager, signal.SIGSTOP)  # so that it cannot answer in between
+    watchdog.send_signal(signal.SIGTERM)
+    assert any("SIGTERM: the manager is asked to end." in line for line in watchdog.stdout)
+    watchdog.send_signal(signal.SIGTERM)
+    os.kill(manager, signal.SIGCONT)
+    status, out, _ = stage.finish(watchdog)
+    assert status == 0
+    assert "has not ended yet" not in out
+    assert "The manager has ended." in out
+
+
+def test_another_signal_leaves_a_manager_that_does_not_answer(stage) -> None:
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    os.kill(manager, signal.SIGSTOP)
+    watchdog.send_signal(signal.SIGTERM)
+    assert any("SIGTERM: the manager is asked to end." in line for line in watchdog.stdout)
+    watchdog.send_signal(signal.SIGINT)
+    assert "The manager has not ended yet." in stage.finish(watchdog)[1]
+
+
+def test_a_manager_that_is_ending_is_waited_for(stage) -> None:
+    stage.script(lingers=True)
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    watchdog.send_signal(signal.SIGTERM)
+    stage.expect("ending")
+    watchdog.send_signal(signal.SIGINT)
+    assert any("SIGINT: the manager is ending already." in line for line in watchdog.stdout)
+    os.kill(manager, signal.SIGUSR2)
+    status, out, _ = stage.finish(watchdog)
+    assert (status, "The manager has ended." in out) == (0, True)

@@ -188,8 +188,9 @@ def test_browsers_keep_the_pages_of_jupyter(web: Web) -> None:
 
 
 def test_the_address_that_is_printed_is_that_of_the_page(web: Web) -> None:
-    assert web.told == f"Queue server: http://{web.place}/queueserver?token={TOKEN}\n"
-    place = web.told.partition(web.place)[2].strip()
-    status, content_type, body = ask_as_is(web, "GET", place, {"Accept": "text/html,*/*;q=0.8"})
+    assert web.told == f"Queue server: http://{web.place}/queueserver\n", "a token that was given is not shown"
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    assert ask_as_is(web, "GET", "/queueserver", browser)[0] == 302, "to the login"
+    status, content_type, body = ask_as_is(web, "GET", f"/queueserver?token={TOKEN}", browser)
     assert (status, content_type) == (200, "text/html; charset=utf-8")
     assert b'id="api-page"' in body

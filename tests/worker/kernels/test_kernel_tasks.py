@@ -175,6 +175,11 @@ def test_a_function_gets_its_arguments_and_its_value_comes_back(shared: Any) -> 
         ("number = 5", function("number"), "'number' in the worker namespace is not a function but int"),
         ("def odd(): return {1, 2}", function("odd"), "Task result can not be serialized as JSON: Object of type set"),
         ("def circle():\n    a = []\n    a.append(a)\n    return a", function("circle"), "can not be serialized as JSON"),
+        (
+            "def deep():\n    a = []\n    for _ in range(70): a = [a]\n    return a",
+            function("deep"),
+            "nested more than 64 levels deep",
+        ),
         ("async def later(): return 1", function("later"), "can not be serialized as JSON: Object of type coroutine"),
         ("def big(): return 'x' * 5_000_000", function("big"), "at most 4194304 are kept"),
         ("def raises(): raise RuntimeError('no beam')", function("raises"), "'Execute function': no beam"),
