@@ -75,7 +75,7 @@ class DemoServer:
         async for line in self._process.stdout:
             word, _, address = line.decode().partition(": ")
             if word == "Queue server":
-                self.url = address.partition("/?")[0].strip()
+                self.url = address.partition("/queueserver")[0].strip()
                 return
         raise DemoError(f"The server ended at its start:\n{self.log_tail()}")
 

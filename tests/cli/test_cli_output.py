@@ -97,7 +97,7 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[s
     monkeypatch.setenv("COLUMNS", "60")
     make_output("table").reply({"items": [ITEM | {"result": RESULT}], "plan_history_uid": "x"})
     history = capsys.readouterr().out.splitlines()
-    assert ["item: count", "arguments: ['det1'], num=3", "ending: interrupted"] == history[1:4]
+    assert history[1:4] == ["item: count", "arguments: ['det1'], num=3", "ending: interrupted"]
     assert f"uid: {UID}" in history
     assert "1 item in the history" in history
     make_output("table").reply({"items": [ITEM, ITEM], "running_item": {}})

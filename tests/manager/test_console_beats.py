@@ -12,7 +12,10 @@ import pytest
 from jupyter_queueserver.instance import Instance
 from jupyter_queueserver.manager.beat import Beat
 from jupyter_queueserver.manager.bell import Bell
+from jupyter_queueserver.manager.duty import take_duty
 from jupyter_queueserver.manager.heartbeat import Heartbeat
+from jupyter_queueserver.manager.options import parse_options
+from jupyter_queueserver.manager.watchdog import PIECES, Watchdog
 
 
 @pytest.fixture
@@ -52,3 +55,25 @@ def test_flood_becomes_few_words_and_nothing_is_skipped(instance: Instance) -> N
         bell.close()
 
     asyncio.run(main())
+
+
+def test_much_text_is_shown_to_its_end_before_that_of_another_environment(instance: Instance) -> None:
+    text = "much text\n" * (3 * PIECES << 16 >> 3)  # more than is shown in two turns
+    first, second = instance.data_dir / "first", instance.data_dir / "second"
+    first.write_text(text)
+    second.write_text("the next one\n")
+    shown: list[str] = []
+    settings = parse_options(["--data-dir", str(instance.data_dir)], {}).settings
+    assert settings is not None
+    watchdog = Watchdog(settings, take_duty(instance), say=print, show=shown.append)
+    watchdog._follow_console(first, 0)
+    watchdog._follow_console(second, 0)
+    watchdog._show_log()
+    assert watchdog._more_to_show
+    while watchdog._more_to_show:
+        watchdog._show_log()
+    assert "".join(shown) == text + "the next one\n"
+    watchdog._bell.close()
+    watchdog._wakeup.close()
+    watchdog._wakeup_end.close()
+    watchdog._duty.release()

@@ -293,3 +293,23 @@ def test_killed_watchdog_is_replaced(server: Server, held: MakeHeld) -> None:
     assert kill_manager(server) < 2.0
     assert server.watchdog == new
     check_once(server, plan)
+
+
+def test_what_was_set_while_it_ran_outlives_the_manager(server: Server) -> None:
+    """Permissions (though the file says otherwise), autostart, lock and queue mode: a restart is no fresh start."""
+    permissions = server.ok("permissions_get")["user_group_permissions"]
+    permissions["user_groups"]["guests"] = {"allowed_plans": [":^count$"]}
+    server.ok("permissions_set", user_group_permissions=permissions)
+    server.ok("queue_autostart", enable=True)
+    server.ok("queue_mode_set", mode={"ignore_failures": True})
+    server.ok("lock", lock_key="key", user="ada", queue=True)
+    uid = server.status()["lock_info_uid"]
+    manager = server.manager
+    kill(manager)
+    server.wait_new_manager(manager)
+    assert server.ok("permissions_get")["user_group_permissions"] == permissions
+    status = server.status()
+    assert status["queue_autostart_enabled"] is True
+    assert status["plan_queue_mode"] == {"loop": False, "ignore_failures": True}
+    assert (status["lock"]["queue"], status["lock_info_uid"]) == (True, uid)
+    server.ok("queue_clear", lock_key="key")
