@@ -44,6 +44,11 @@ class _Console(msgspec.Struct):
     end: int | None = None
 
 
+class _LogText(msgspec.Struct):
+    text: str
+    time: float
+
+
 class Listener:
     """What waits for one subscriber; bounded, the oldest goes first."""
 
@@ -164,6 +169,8 @@ class Feed:
                 self._take_console(msgspec.json.decode(message.text, type=_Console))
             except msgspec.MsgspecError as err:
                 _log.error("Console text of the manager (%d bytes) cannot be read: %s", len(message.text), err)
+        elif message.kind == "log":
+            self._print(msgspec.json.decode(message.text, type=_LogText))
         elif message.kind == "bye":
             self._on_goodbye()
 
@@ -193,8 +200,12 @@ class Feed:
                 return
             text = text.encode()[self._end - message.offset :].decode(errors="replace")
         self._environment_id, self._end = message.environment_id, end
-        self.screen.write(text)
-        printed = Printed(message.time, text)
+        self._print(_LogText(text, message.time))
+
+    def _print(self, message: _LogText) -> None:
+        """Note text as it appears on a screen."""
+        self.screen.write(message.text)
+        printed = Printed(message.time, message.text)
         self.log.add(printed)
         self._tell("console", json.dumps(printed._asdict()).encode())
 

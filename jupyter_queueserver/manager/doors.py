@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import zmq
 import zmq.asyncio
@@ -32,8 +31,6 @@ class Doors:
 
     Parameters
     ----------
-    logs
-        Log files whose text is published with the console text.
     on_opened
         Called when an address that was taken could be used at last.
     """
@@ -43,13 +40,11 @@ class Doors:
         context: zmq.asyncio.Context,
         settings: Settings,
         answerer: Answerer,
-        logs: list[Path],
         on_opened: Callable[[], None],
     ) -> None:
         self._context = context
         self._settings = settings
         self._answerer = answerer
-        self._logs = logs
         self._on_opened = on_opened
         self._open: dict[str, Door] = {}
         self._taken: dict[str, str] = {}
@@ -78,7 +73,7 @@ class Doors:
     def _make(self, name: str, address: str) -> Door:
         settings = self._settings
         if name == "info":
-            return InfoSocket(self._context, address, self._answerer.status, settings.zmq_encoding, self._logs)
+            return InfoSocket(self._context, address, self._answerer.status, settings.zmq_encoding)
         return ControlSocket(
             self._context,
             address,

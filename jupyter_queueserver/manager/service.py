@@ -41,6 +41,7 @@ from .environment import Environment
 from .events import EventStream
 from .heartbeat import Heartbeat
 from .lists_file import ListsFile
+from .loglines import LogLines
 from .permissions import load_permissions, read_permission_files
 from .presence import watch_sockets
 from .relay import LiveDocuments, Relay
@@ -194,7 +195,8 @@ class Service:
             self._context, instance.documents_address, lambda text: self._events.tell_text("documents", text)
         )
         self._relay = Relay(instance, settings, self._is_relay_wanted)
-        self._doors = Doors(self._context, settings, self._answerer, self._published_logs(), self._write_runtime)
+        self._doors = Doors(self._context, settings, self._answerer, self._write_runtime)
+        self._log_lines = LogLines(self._published_logs(), self._tell_log)
         try:
             self._doors.open(patient=self._again)
         except OSError:
@@ -225,6 +227,7 @@ class Service:
         return [
             self._control.run(),
             self._doors.run(),
+            self._log_lines.run(),
             self._events.run(),
             self._live.run(),
             self._relay.run(),
@@ -283,6 +286,10 @@ class Service:
             path = self._instance.environment_dir(message["environment_id"]) / "console.log"
             self._heartbeat.console(str(path), message["offset"])
         self._doors.console(message["text"])
+
+    def _tell_log(self, text: str) -> None:
+        self._events.tell("console", {"kind": "log", "text": text, "time": time.time()})
+        self._doors.console(text)
 
     def _look_at_console(self) -> None:
         self._console.look()
@@ -352,6 +359,7 @@ class Service:
         await self._lists.close()
         self._relay.leave()
         await self._control.close()
+        self._log_lines.look()
         await self._doors.close()
         await self._events.close("The manager ends.")
         self._live.close()

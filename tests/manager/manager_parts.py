@@ -46,6 +46,8 @@ class Rig:
         What it said and started so far.
     is_deaf
         Whether publishing fails.
+    acted
+        Set when the first effect was started.
     """
 
     def __init__(self, state: State) -> None:
@@ -54,6 +56,7 @@ class Rig:
         self.published: list[AnyChange] = []
         self.effects: list[AnyEffect] = []
         self.is_deaf = False
+        self.acted = asyncio.Event()
         self.writer = Writer(self.store, state, self, self._act, lambda: None)
 
     def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
@@ -63,6 +66,7 @@ class Rig:
 
     def _act(self, effect: AnyEffect) -> asyncio.Task[None]:
         self.effects.append(effect)
+        self.acted.set()
         return asyncio.create_task(asyncio.sleep(0))
 
     async def call(self, method: str, **params: Any) -> Outcome:

@@ -16,6 +16,7 @@ import zmq
 import zmq.asyncio
 
 from jupyter_queueserver.core.limits import Encoding
+from jupyter_queueserver.manager.loglines import LogLines
 from jupyter_queueserver.manager.publish import InfoSocket
 
 LIMIT = 10.0
@@ -44,11 +45,12 @@ async def publishing(
     encoding: Encoding, status: Callable[[], dict[str, Any]], logs: tuple[Path, ...] = ()
 ) -> AsyncIterator[tuple[InfoSocket, Listener]]:
     context = zmq.asyncio.Context()
-    info = InfoSocket(context, "tcp://127.0.0.1:*", status, encoding, logs)
+    info = InfoSocket(context, "tcp://127.0.0.1:*", status, encoding)
+    lines = LogLines(logs, info.console)
     socket = context.socket(zmq.SUB)
     socket.connect(info.address)
     socket.subscribe(b"QS_")
-    running = asyncio.create_task(info.run())
+    running = asyncio.gather(info.run(), lines.run())
     listener = Listener(socket, encoding)
     try:
         await listener.next(b"QS_Info")  # the subscription has come through
@@ -113,4 +115,4 @@ def test_console_text_of_worker_manager_and_watchdog(encoding: Encoding, tmp_pat
     finally:
         logger.removeHandler(handler)
         handler.close()
-    assert not [each for each in logging.getLogger().handlers if type(each).__module__.endswith("publish")]
+    assert not [each for each in logging.getLogger().handlers if type(each).__module__.endswith("loglines")]

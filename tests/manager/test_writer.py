@@ -197,10 +197,7 @@ def test_an_item_does_not_start_by_itself_without_the_store(monkeypatch: pytest.
             assert made.effects == []
             assert made.writer.state.engine == "idle"
             back.append(True)
-            while not made.effects:
-                asked.clear()
-                await asyncio.wait_for(asked.wait(), 10)
-                await made.writer.look_again()
+            await asyncio.wait_for(made.acted.wait(), 10)
             assert [type(effect) for effect in made.effects] == [StartItem]
 
     asyncio.run(main())
