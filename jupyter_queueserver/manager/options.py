@@ -103,6 +103,21 @@ def _make_settings(given: Mapping[str, Given], environ: Mapping[str, str], data_
 
 
 def _warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
+    return _redis_warnings(given) + _metadata_warnings(given)
+
+
+def _metadata_warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
+    """A key without the slash at its begin selects nothing; existing set-ups may have some."""
+    keys = _value(given, "permitted_re_metadata_keys", ())
+    return tuple(
+        f"The permitted metadata key {key!r} of {given['permitted_re_metadata_keys'].where} selects nothing: "
+        f"it does not begin with a slash, as in '/{key}'."
+        for key in keys
+        if not key.startswith("/")
+    )
+
+
+def _redis_warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
     named = [given[name].where for name in _REDIS if name in given]
     if not named:
         return ()
@@ -160,14 +175,7 @@ def _checked_words(given: Mapping[str, Given]) -> dict[str, Any]:
     if _value(given, "emergency_lock_key") == "":
         raise SettingsError(f"The emergency lock key ({given['emergency_lock_key'].where}) must not be empty; leave it out.")
     if "permitted_re_metadata_keys" in given:
-        keys = tuple(given["permitted_re_metadata_keys"].value)
-        broken = [key for key in keys if not key.startswith("/")]
-        if broken:
-            where = given["permitted_re_metadata_keys"].where
-            raise SettingsError(
-                f"The permitted metadata key {broken[0]!r} of {where} must begin with a slash, like /proposal/id."
-            )
-        found["permitted_re_metadata_keys"] = keys
+        found["permitted_re_metadata_keys"] = tuple(given["permitted_re_metadata_keys"].value)
     if "ipython_connection_dir" in given:
         found["ipython_connection_dir"] = os.path.abspath(os.path.expanduser(given["ipython_connection_dir"].value))
     return found

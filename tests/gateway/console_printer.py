@@ -36,6 +36,10 @@ class Printer:
             },
         )
 
+    def log(self, text: str) -> None:
+        """Let manager or watchdog write into their logs."""
+        self.manager.tell("console", {"kind": "log", "text": text, "time": 6.5})
+
 
 @pytest.fixture
 def printer(manager: FakeManager, jp_serverapp: Any, jp_asyncio_loop: Any) -> Printer:

@@ -46,6 +46,18 @@ async def test_text_of_the_last_lines(api: Any, printer: Printer) -> None:
         assert "nlines" in json.loads(reply.body)["detail"]
 
 
+async def test_log_lines_of_the_manager_are_part_of_it(api: Any, printer: Printer) -> None:
+    printer.say("of the worker\n")
+    printer.log("of the manager\n")
+    printer.say("of the worker again\n")
+    await wait_for_text(api, "of the worker\nof the manager\nof the worker again")
+    kept = (await updates(api, "ALL"))["console_output_msgs"]
+    assert kept[1] == {"time": 6.5, "msg": "of the manager\n"}
+    await wait_for_text(api, "", nlines=0, reload=None)
+    for nlines in (10**400, 1e308):
+        assert (await api("GET", "/console_output", {"nlines": nlines})).code == 200
+
+
 async def test_the_uid_changes_with_the_text(api: Any, printer: Printer) -> None:
     async def uid() -> str:
         reply = json.loads((await api("GET", "/console_output/uid", "no JSON")).body)
