@@ -20,6 +20,7 @@ _COLOURED_LIMIT = 2000
 
 #: Text, or one thing that moves the cursor or erases.
 _PART = re.compile(r"\n|\r|\x1b\[[0-9;?]*[AK]|(?:[^\n\r\x1b]|\x1b(?!\[[0-9;?]*[AK]))+")
+_MOVE = re.compile(r"\x1b\[[0-9;?]*[AK]")
 #: The beginning of an escape sequence at the end of a piece.
 _BEGUN = re.compile(r"\x1b(?:\[[0-9;?]{0,16})?\Z")
 #: A character with the colours and the like that are switched in front of it, or behind the last one; a width of one.
@@ -51,12 +52,12 @@ class Screen:
                 self._next_line()
             elif part == "\r":
                 self._column = 0
-            elif part.startswith("\x1b[") and part[-1] == "A":
-                self._move_up(_number(part))
-            elif part.startswith("\x1b[") and part[-1] == "K":
-                self._erase(_number(part, missing=0))
-            else:
+            elif not _MOVE.fullmatch(part):
                 self._put(part)
+            elif part[-1] == "A":
+                self._move_up(_number(part))
+            else:
+                self._erase(_number(part, missing=0))
 
     def text(self, lines: int) -> str:
         """Return the last lines, joined, without a newline at the end; 0 or less: nothing."""

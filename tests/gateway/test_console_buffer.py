@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jupyter_queueserver.gateway.console_buffer import KEPT, MessageLog, Printed, Screen
@@ -38,6 +38,7 @@ def test_lines_are_those_of_a_terminal(written: str, shown: str) -> None:
     assert in_pieces.text(100) == shown
 
 
+@example(["2", "\x1b[", "[A"])
 @given(st.lists(st.text(alphabet="ab\n\r\x1b[AK2m;", max_size=12), max_size=8))
 def test_where_a_piece_ends_makes_no_difference(pieces: list[str]) -> None:
     whole, parts = Screen(), Screen()

@@ -312,4 +312,7 @@ def test_what_was_set_while_it_ran_outlives_the_manager(server: Server) -> None:
     assert status["queue_autostart_enabled"] is True
     assert status["plan_queue_mode"] == {"loop": False, "ignore_failures": True}
     assert (status["lock"]["queue"], status["lock_info_uid"]) == (True, uid)
-    server.ok("queue_clear", lock_key="key")
+    server.ok("unlock", lock_key="key")
+    server.ok("queue_autostart", enable=False)
+    server.ok("queue_mode_set", mode="default")
+    server.ok("permissions_reload")
