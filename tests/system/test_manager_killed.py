@@ -296,8 +296,9 @@ def test_killed_watchdog_is_replaced(server: Server, held: MakeHeld) -> None:
 
 
 def test_what_was_set_while_it_ran_outlives_the_manager(server: Server) -> None:
-    """Permissions (though the file says otherwise), autostart, lock and queue mode: a restart is no fresh start."""
-    permissions = server.ok("permissions_get")["user_group_permissions"]
+    """Permissions, autostart, lock and queue mode: a restart is no fresh start."""
+    before = server.ok("permissions_get")["user_group_permissions"]
+    permissions = {"user_groups": {**before["user_groups"]}}
     permissions["user_groups"]["guests"] = {"allowed_plans": [":^count$"]}
     server.ok("permissions_set", user_group_permissions=permissions)
     server.ok("queue_autostart", enable=True)
@@ -315,4 +316,4 @@ def test_what_was_set_while_it_ran_outlives_the_manager(server: Server) -> None:
     server.ok("unlock", lock_key="key")
     server.ok("queue_autostart", enable=False)
     server.ok("queue_mode_set", mode="default")
-    server.ok("permissions_reload")
+    server.ok("permissions_set", user_group_permissions=before)
