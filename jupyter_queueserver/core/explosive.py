@@ -1,13 +1,14 @@
 """Regular expressions that may take for ever: recognised before they are used, because nothing can stop them afterwards.
 
 Python's matcher goes back over what it has matched.  Where a repeated part can be divided in several ways, that takes time with
-the power of the length of the name, and the process that waits answers nobody.  The rule here is rough: it also refuses a few
-expressions that would do no harm, and every one of those can be written without the repetition in the repetition.
+the power of the length of the name, and the process that waits answers nobody.  The rule here looks at the characters with which
+parts may begin and go on; it is rough, and refuses a few expressions that would do no harm.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,39 +18,62 @@ _sre: Any = importlib.import_module("re._parser")
 _MANY = 15
 #: Most parts without bound, one behind the other: the time grows with that power.
 _MOST = 5
-_REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
+_REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
+_NO_WIDTH = ("AT", "ASSERT", "ASSERT_NOT")
+#: All characters that are told apart: ASCII, and one for the rest.
+_EVERY = frozenset(range(128)) | {0x100}
+_CATEGORIES = {
+    name: frozenset(code for code in _EVERY if re.match(short, chr(code)))
+    for name, short in {
+        "CATEGORY_DIGIT": r"\d",
+        "CATEGORY_NOT_DIGIT": r"\D",
+        "CATEGORY_SPACE": r"\s",
+        "CATEGORY_NOT_SPACE": r"\S",
+        "CATEGORY_WORD": r"\w",
+        "CATEGORY_NOT_WORD": r"\W",
+    }.items()
+}
+
+Codes = frozenset[int]
 
 
 def why_explosive(expression: str) -> str | None:
     """Return why the (valid) expression may take for ever, as the end of a sentence; None if it may not."""
     parsed = _sre.parse(expression)
-    if any(_is_ambiguous(inner) for inner in _unbounded(parsed)):
+    if any(argument[1] > 1 and _is_ambiguous(argument[2]) for argument in _repeats(parsed)):
         return "it repeats a part that can be divided in several ways, such as (a+)* or (a|ab)*"
-    if (count := sum(1 for _ in _unbounded(parsed))) > _MOST:
+    if (count := sum(argument[1] > _MANY and argument[0] != argument[1] for argument in _repeats(parsed))) > _MOST:
         return f"it has {count} parts that may be repeated at will, at most {_MOST} are allowed"
     return None
 
 
-def _unbounded(parsed: Any) -> Iterator[Any]:
-    """Yield what is repeated without bound, at every depth."""
-    for name, argument in _nodes(parsed):
-        if name in _REPEATS and argument[1] > _MANY and argument[0] != argument[1]:
-            yield argument[2]
-
-
 def _is_ambiguous(repeated: Any) -> bool:
-    """Whether there are several ways to go through it."""
-    for name, argument in _nodes(repeated):
-        if name in _REPEATS and argument[0] != argument[1]:
+    """Whether there may be several ways to go through it: a part of variable length can go on where the next round begins."""
+    begin = _first(repeated)
+    for argument in _repeats(repeated):
+        if argument[0] != argument[1] and _alphabet(argument[2]) & begin:
             return True
-        if name == "BRANCH" and not _begin_differently(argument[1]):
-            return True
-    return False
+    return any(not _begin_differently(branches) for branches in _branches(repeated))
 
 
 def _begin_differently(branches: Any) -> bool:
-    first = [str(branch[0]) if len(branch) and str(branch[0][0]) == "LITERAL" else None for branch in branches]
-    return None not in first and len(set(first)) == len(first)
+    seen: set[int] = set()
+    for branch in branches:
+        first = _first(branch)
+        if not first or first & seen:
+            return False
+        seen |= first
+    return True
+
+
+def _repeats(parsed: Any) -> Iterator[Any]:
+    """Yield (least, most, part) of every repetition, at every depth."""
+    return (argument for name, argument in _nodes(parsed) if name in _REPEATS)
+
+
+def _branches(parsed: Any) -> Iterator[Any]:
+    """Yield the alternatives of every choice, at every depth."""
+    return (argument[1] for name, argument in _nodes(parsed) if name == "BRANCH")
 
 
 def _nodes(parsed: Any) -> Iterator[tuple[str, Any]]:
@@ -66,3 +90,58 @@ def _inner(argument: Any) -> Iterator[Any]:
     elif isinstance(argument, list | tuple):
         for part in argument:
             yield from _inner(part)
+
+
+def _alphabet(parsed: Any) -> Codes:
+    """All characters that it may match, at any place."""
+    found: Codes = frozenset()
+    for name, argument in _nodes(parsed):
+        found |= _codes(name, argument)
+    return found
+
+
+def _first(parsed: Any) -> Codes:
+    """The characters with which it may begin."""
+    found: Codes = frozenset()
+    for operation, argument in parsed:
+        name = str(operation)
+        if name in _NO_WIDTH:
+            continue
+        inner = [_first(part) for part in _inner(argument)]
+        found = found.union(_codes(name, argument), *inner)
+        may_be_empty = name in _REPEATS and argument[0] == 0
+        if not may_be_empty and (not inner or all(inner)):
+            break
+    return found
+
+
+def _codes(name: str, argument: Any) -> Codes:
+    """What a node matches by itself, without the parts in it; capital and small letters are the same."""
+    if name == "LITERAL":
+        return _both_cases({argument})
+    if name == "NOT_LITERAL":
+        return _EVERY - {argument}
+    if name == "IN":
+        return _class_codes(argument)
+    return _EVERY if name in ("ANY", "GROUPREF", "GROUPREF_EXISTS") else frozenset()
+
+
+def _class_codes(parts: Any) -> Codes:
+    found: set[int] = set()
+    negated = False
+    for operation, argument in parts:
+        name = str(operation)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            found.add(argument)
+        elif name == "RANGE":
+            found.update(range(argument[0], min(argument[1], 127) + 1), [0x100] if argument[1] > 127 else [])
+        else:
+            found |= _CATEGORIES.get(str(argument), _EVERY)
+    return _EVERY - found if negated else _both_cases(found)
+
+
+def _both_cases(codes: set[int]) -> Codes:
+    known = {code if code < 128 else 0x100 for code in codes}
+    return frozenset(known | {ord(chr(code).swapcase()) for code in known if code < 128})

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .descriptions import components, device_is, lookup, walk_devices
-from .explosive import why_explosive
 
 #: Longest accepted name or pattern, in characters, and the largest accepted number of parts of a pattern.
 MAX_LENGTH, MAX_PARTS = 1000, 50
@@ -79,6 +78,11 @@ class DevicePattern:
     parts: tuple[Part, ...] = ()
     depth: int | None = None
 
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Its regular expressions."""
+        return tuple(part.regex.pattern for part in self.parts)
+
     def select(self, devices: Mapping[str, Any]) -> set[str]:
         """Return the dotted names of all devices and components of the tree that are included."""
         if self.name is not None:
@@ -109,6 +113,11 @@ class NamePattern:
     text: str
     name: str | None = None
     regex: re.Pattern[str] | None = None
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Its regular expression, if it has one."""
+        return () if self.regex is None else (self.regex.pattern,)
 
     def matches(self, name: str) -> bool:
         """Tell whether a plan or function of this name is selected."""
@@ -201,6 +210,4 @@ def _part(text: str, pattern: str) -> Part:
         raise PatternInvalid(
             f"Pattern {pattern!r}: {expression!r} is not a regular expression ({error}); note that a colon always separates parts"
         ) from error
-    if why := why_explosive(expression):
-        raise PatternInvalid(f"Pattern {pattern!r}: {expression!r} may take for ever to match: {why}")
     return Part(regex, include=marker != "-", full=marker == "?")

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from .descriptions import components, usable_device_names, walk_devices
 from .errors import PermissionsInvalid, RequestError
+from .explosive import why_explosive
 from .patterns import (
     DevicePattern,
     NamePattern,
@@ -95,6 +96,22 @@ class Permissions:
         wire = copy.deepcopy(_checked_structure(obj))
         groups = {name: _compile(rules, f"user_groups.{name}") for name, rules in wire["user_groups"].items()}
         return cls(wire, groups)
+
+    def check_patterns(self) -> Permissions:
+        """Return it, unless a pattern may take for ever to match: then raise `PermissionsInvalid`.
+
+        Asked of what comes from outside; what was accepted once stays usable.
+        """
+        for name, group in self._groups.items():
+            for rule in (group.plans, group.functions, group.devices):
+                for pattern in (*rule.allowed, *rule.forbidden):
+                    for expression in pattern.expressions:
+                        if why := why_explosive(expression):
+                            raise PermissionsInvalid(
+                                f"Pattern {pattern.text!r} of user group '{name}' may take for ever to match: {why}",
+                                path=f"user_groups.{name}",
+                            )
+        return self
 
     @classmethod
     def default(cls) -> Permissions:

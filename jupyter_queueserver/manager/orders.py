@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ..core import effects
 from ..core.decision import Step
-from ..core.errors import QueueServerError, ServiceError, WorkerRefused
+from ..core.errors import QueueServerError, ServiceError, StateError, WorkerRefused
 from ..core.items import Item
 from ..core.rules import execution as execution_rules
 from ..core.rules import tasks as task_rules
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 #: Refusals of the worker that say nothing about the item.
 _NOT_ITS_MANAGER = ("older_fence", "not_manager", "wrong_environment")
 _UNKNOWN = "Plan execution status was lost: the worker had this item before, and its report is gone"
+#: Looks for the report of an item that the worker had before.
+_PATIENCE = 20
 #: Seconds between two attempts at a worker that does not answer.
 _RETRY = 0.5
 
@@ -90,8 +92,13 @@ class Orders:
 
     async def _learn_ending(self, item: Item) -> None:
         """The worker has seen the item and is done with it: its reports say how it ended, or nobody will ever know."""
-        if (link := self._link()) is not None:
+        for _ in range(_PATIENCE):  # the worker notes the end a moment before it reports it
+            if (link := self._link()) is None:
+                return
             await self._intake.apply(link.environment_id, link.reports_since)
+            if not self._is_running(item):
+                return
+            await asyncio.sleep(_RETRY)
         if self._is_running(item):
             _log.error("The worker had item %s before, and nothing is known of its ending.", item.item_uid)
             await self._intake.submit(functools.partial(_end_unknown, item_uid=item.item_uid))
@@ -162,8 +169,15 @@ class Orders:
     async def read_metadata(self) -> str | QueueServerError | None:
         """Ask the worker for the RunEngine's metadata: JSON text, or why they are not told; None without an open environment."""
         keys = self._writer.config.permitted_metadata_keys
-        if self._link() is None or not self._writer.state.is_open:
+        environment = self._writer.state.environment
+        if self._link() is None or environment.state != "open":
             return None
+        if environment.outdated:
+            return StateError(
+                "RE Worker environment was opened by an earlier version of the server, which does not tell its metadata.",
+                code="worker_outdated",
+                hint="Close the environment and open it again; the queue stays as it is.",
+            )
         try:
             return await self.told(lambda link: link.metadata(keys))
         except QueueServerError as err:

@@ -19,7 +19,7 @@ def load_permissions(path: str) -> Permissions | None:
     import yaml
 
     try:
-        return Permissions.parse(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        return Permissions.parse(yaml.safe_load(Path(path).read_text(encoding="utf-8"))).check_patterns()
     except FileNotFoundError:
         _log.warning("There is no permissions file %s.", path)
         return None

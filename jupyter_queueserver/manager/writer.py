@@ -117,6 +117,7 @@ class Writer:
         self._uncommitted: list[AnyChange] = []
         self._is_ending = False
         self._is_waiting = False
+        self._retry: asyncio.TimerHandle | None = None
         self.store_failure: str | None = None
         self.committed_reports = _reports_in(state)
 
@@ -152,9 +153,15 @@ class Writer:
             await self._decide(_Input(conclude, True, False, done))
         except StoreUnavailable as err:
             _log.warning("The queue could not be started by itself: %s", err.msg)
-            asyncio.get_running_loop().call_later(_RETRY, self._inputs.put_nowait, _Input(_look_again, True, False, done))
+            if self._retry is None:
+                self._retry = asyncio.get_running_loop().call_later(_RETRY, self._try_again)
         except Exception:  # noqa: BLE001 - boundary of one input, as above
             _log.exception("The queue could not be started by itself, by a fault of the server.")
+
+    def _try_again(self) -> None:
+        self._retry = None
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._inputs.put_nowait(_Input(_look_again, True, False, done))
 
     def wait_for_worker(self) -> None:
         """Nothing starts by itself until `look_again`: whether there is still a worker is not known yet."""
@@ -264,6 +271,8 @@ class Writer:
 
     def close(self) -> None:
         """Wait for the store's thread and close the store."""
+        if self._retry is not None:
+            self._retry.cancel()
         self._thread.submit(self._store.close).result(timeout=10)
         self._thread.shutdown()
 

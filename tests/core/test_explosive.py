@@ -22,6 +22,12 @@ from jupyter_queueserver.core.permissions import Permissions
         r"(?P<n>[a-z]+_?)+$",
         r"\w*" * 6 + "!",
         r"(.{0,20}){0,20}!",
+        r"^(\w+){20}!$",
+        r"^(\w{0,15}){0,15}!$",
+        r"^(\w?){30}!$",
+        r"^(?:\w{0,15}){12}!$",
+        r"(a*b*)*c",
+        r"([^_]+)*_",
     ],
 )
 def test_refused(expression: str) -> None:
@@ -29,7 +35,7 @@ def test_refused(expression: str) -> None:
     wire = {"user_groups": {"root": {"allowed_plans": [f":{expression.replace(':', '')}"]}}}
     if ":" not in expression and " " not in expression:
         with pytest.raises(PermissionsInvalid, match="may take for ever"):
-            Permissions.parse(wire)
+            Permissions.parse(wire).check_patterns()
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,10 @@ def test_refused(expression: str) -> None:
         r"^(xs|xf)+_\d{1,3}$",
         r"^[a-z]+_[a-z]+_\d*$",
         r"(abc)*",
+        r"^(hold|brief|fails)(_[a-z]+)*$",
+        r"^det(_[0-9]+)+$",
+        r"^(ab?)*$",
+        r"(\.[a-z]\w{3})+",
         r"(?i)^det.*",
         r"a{3}",
     ],

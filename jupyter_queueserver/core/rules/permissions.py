@@ -38,7 +38,7 @@ def set_permissions(step: Step, permissions: Any) -> None:
             path="user_group_permissions",
         )
     try:
-        parsed = Permissions.parse(permissions)
+        parsed = Permissions.parse(permissions).check_patterns()
     except PermissionsInvalid as err:
         err.path = f"user_group_permissions.{err.path}" if err.path else "user_group_permissions"
         raise

@@ -233,6 +233,7 @@ def interrupt(step: Step, *, plan: bool, task: bool) -> None:
         )
     if not state.is_open:
         raise StateError("Worker environment does not exist", code="no_environment", hint=_OPEN_FIRST)
+    require_worker(state)
     runs = manager_state(state) in ("starting_queue", "executing_queue")
     if runs and not plan:
         raise StateError(
