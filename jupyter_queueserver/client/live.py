@@ -20,6 +20,8 @@ from .stream import EventStream
 
 _log = logging.getLogger(__name__)
 
+#: Seconds between two questions to a manager that is being replaced.
+_PAUSE = 0.2
 #: How many changes back a status may lie behind the mirror when the two are compared.
 _LOOK_BACK = 1000
 
@@ -138,6 +140,7 @@ class LiveMirror:
                 return await self._ask_status()
             except RequestTimeout as err:
                 _log.info("The manager is silent: %s", err)
+                await asyncio.sleep(_PAUSE)
 
     async def _until(self, predicate: Callable[[], Any]) -> None:
         while not predicate():

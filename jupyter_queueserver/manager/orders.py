@@ -92,16 +92,26 @@ class Orders:
 
     async def _learn_ending(self, item: Item) -> None:
         """The worker has seen the item and is done with it: its reports say how it ended, or nobody will ever know."""
-        for _ in range(_PATIENCE):  # the worker notes the end a moment before it reports it
+        looks = 0
+        while looks < _PATIENCE:  # the worker notes the end a moment before it reports it, and a full disk keeps a report back
             if (link := self._link()) is None:
                 return
             await self._intake.apply(link.environment_id, link.reports_since)
             if not self._is_running(item):
                 return
+            looks += await self._has_told_all(link)
             await asyncio.sleep(_RETRY)
         if self._is_running(item):
             _log.error("The worker had item %s before, and nothing is known of its ending.", item.item_uid)
             await self._intake.submit(functools.partial(_end_unknown, item_uid=item.item_uid))
+
+    async def _has_told_all(self, link: WorkerLink) -> bool:
+        """Whether there is no report that has not been read; False also if the worker does not answer."""
+        try:
+            facts = await link.status(self._fence)
+        except (WorkerRefused, WorkerUnreachable):
+            return False
+        return facts.last_report <= self._writer.state.environment.reports_applied
 
     def _is_running(self, item: Item) -> bool:
         running = self._writer.state.running

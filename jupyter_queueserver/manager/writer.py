@@ -23,7 +23,7 @@ from ..core.changes import AnyChange
 from ..core.config import Config
 from ..core.decision import Step
 from ..core.effects import AnyEffect, StopManager
-from ..core.errors import QueueServerError, StateError, StoreUnavailable
+from ..core.errors import QueueServerError, ServiceError, StateError, StoreUnavailable
 from ..core.rules.autostart import conclude
 from ..core.rules.environment import end_with_manager
 from ..core.state import State
@@ -151,7 +151,7 @@ class Writer:
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
             await self._decide(_Input(conclude, True, False, done))
-        except StoreUnavailable as err:
+        except ServiceError as err:
             _log.warning("The queue could not be started by itself: %s", err.msg)
             if self._retry is None:
                 self._retry = asyncio.get_running_loop().call_later(_RETRY, self._try_again)

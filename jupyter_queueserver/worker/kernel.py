@@ -8,6 +8,7 @@ between accept and take there is nothing that could be lost with the manager.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class WorkerKernel(IPythonKernel):
     """A kernel with one message type more, and without those that would disturb a plan."""
 
     shell_class = Type(WorkerShell)
+    _supports_kernel_subshells = False
     control_msg_types = [  # noqa: RUF012 - the attribute of the base class
         "kernel_info_request",
         "connect_request",
@@ -120,6 +122,15 @@ class WorkerKernel(IPythonKernel):
             super()._publish_status(status, channel, parent)
 
 
+class _NoShellThread:
+    """Stands for the thread that this kernel does not have: cells run in the main thread."""
+
+    parent_thread = threading.main_thread()
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class WorkerApp(IPKernelApp):
     """Starts the kernel.  Profile start-up files, extensions and subshells of ordinary kernels are left out."""
 
@@ -148,6 +159,7 @@ class WorkerApp(IPKernelApp):
         """Run until the worker is told to end."""
         kernel, record = self.kernel, self.record
         kernel.io_loop = _main_loop()
+        kernel.shell_channel_thread = _NoShellThread()  # asked for by cells with a top-level await
         shell: Any = kernel.shell
         kernel.worker = Worker(record, self.environment_file, shell.user_ns, shell.transform_cell, kernel.ring_main)
         ConsoleWatch(record.console, kernel.worker.bell)

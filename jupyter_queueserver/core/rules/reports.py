@@ -112,7 +112,9 @@ def _(report: EnvironmentFailed, step: Step) -> None:
     )
     if environment.state == "opening":
         engine_changed(step, None)
-        step.emit(EnvironmentSet(environment=replace(environment, state="closed", failure=failure, files=report.files)))
+        step.emit(
+            EnvironmentSet(environment=replace(environment, state="closed", failure=failure, files=report.files, dead=False))
+        )
         go_idle(step)
 
 

@@ -11,7 +11,7 @@ import pytest
 from kernel_rig import run_cell
 
 from jupyter_queueserver.core.errors import WorkerRefused
-from jupyter_queueserver.core.reports import EngineState, ItemEnded, ItemPaused, ListsUpdated, RunOpened, TaskEnded
+from jupyter_queueserver.core.reports import CellState, EngineState, ItemEnded, ItemPaused, ListsUpdated, RunOpened, TaskEnded
 from jupyter_queueserver.core.tasks import Task, TaskKind
 
 pytestmark = pytest.mark.timeout(60)
@@ -403,6 +403,23 @@ def test_a_script_makes_a_new_engine_only_if_it_may(shared: Any) -> None:
         await rig.wait_for(lambda: [rig._next((), {})] and rig.pulled(EngineState)[-1].state == "idle")
         item = await rig.start("noop")
         assert (await rig.until(ItemEnded, item_uid=item)).ending == "completed"
+
+    run(scenario())
+
+
+def test_a_cell_that_awaits_holds_the_kernel_to_its_end(shared: Any) -> None:
+    rig, run = shared
+
+    async def scenario() -> None:
+        before = len(rig.pulled(CellState))
+        cell = rig.stranger("shell")
+        reply = await run_cell(cell, "import asyncio\nawait asyncio.sleep(0.3)\nawaited = 5")
+        await cell.close()
+        assert reply["status"] == "ok", reply
+        assert await value(rig, "awaited") == 5
+        begun, ended = rig.pulled(CellState)[before:]
+        assert (begun.running, ended.running) == (True, False)
+        assert ended.time - begun.time >= 0.3
 
     run(scenario())
 
