@@ -43,7 +43,6 @@ class WorkerKernel(IPythonKernel):
     """A kernel with one message type more, and without those that would disturb a plan."""
 
     shell_class = Type(WorkerShell)
-    _supports_kernel_subshells = False
     control_msg_types = [  # noqa: RUF012 - the attribute of the base class
         "kernel_info_request",
         "connect_request",
@@ -55,6 +54,11 @@ class WorkerKernel(IPythonKernel):
     worker: Worker
     session: Any
     io_loop: Any
+
+    @property
+    def _supports_kernel_subshells(self) -> bool:
+        """No: a subshell would run cells beside a plan."""
+        return False
 
     async def queueserver_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """A request of the manager, in the control thread."""
