@@ -197,7 +197,8 @@ class Environment:
                 await self._bring_reports()
                 self._on_console()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._rung.wait(), _LOOK)
+                    async with asyncio.timeout(_LOOK):  # not wait_for, which may swallow that this is cancelled
+                        await self._rung.wait()
         finally:
             bell.close()
 

@@ -45,7 +45,8 @@ class LogLines:
                 self._rung.clear()
                 self.look()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._rung.wait(), _PERIOD)
+                    async with asyncio.timeout(_PERIOD):  # not wait_for, which may swallow that this is cancelled
+                        await self._rung.wait()
         finally:
             logging.getLogger().removeHandler(handler)
 

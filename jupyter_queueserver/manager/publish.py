@@ -55,7 +55,8 @@ class InfoSocket:
             self._changed.clear()
             self._publish(b"QS_Info", {"status": self._status()})
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _PERIOD)
+                async with asyncio.timeout(_PERIOD):  # not wait_for, which may swallow that this is cancelled
+                    await self._changed.wait()
 
     def status_changed(self) -> None:
         """Publish the status soon."""
