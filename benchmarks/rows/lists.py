@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import time
 
-from ..bench import Bench, heard
+from ..bench import Bench
+from ..echo import against_echo
 from ..figures import Figure, summary
-from ..line import Line, User, request
+from ..line import User, request
 from ..servers import OldServer, OurServer, Server
 
 _REQUEST = request("plans_allowed", user_group=User["user_group"])
@@ -36,34 +35,8 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def measured(bench: Bench, server: Server) -> tuple[list[float], list[float], int]:
-    """`compare`, and the server is ended."""
+    """`against_echo`, and the server is ended."""
     try:
-        return compare(bench, server)
+        return against_echo(bench, server, _REQUEST, rounds=bench.times(10, 3), block=30)
     finally:
         server.stop()
-
-
-def compare(bench: Bench, server: Server) -> tuple[list[float], list[float], int]:
-    """Return the s of the lists and of an echo of that size, and the size in bytes."""
-    server.open()
-    trips: list[float] = []
-    echoes: list[float] = []
-    with server.line() as line:
-        size = len(line.exchange(_REQUEST))
-        address = f"ipc://{bench.new_folder()}"
-        with bench.bare(sys.executable, "echo", address, str(size)) as process, Line(address) as echo:
-            heard(process)
-            for _ in range(bench.times(10, 3)):
-                trips += block(line)
-                echoes += block(echo)
-    return trips, echoes, size
-
-
-def block(line: Line) -> list[float]:
-    """S of 30 exchanges."""
-    samples = []
-    for _ in range(30):
-        began = time.perf_counter()
-        line.exchange(_REQUEST)
-        samples.append(time.perf_counter() - began)
-    return samples

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import time
-
-from ..bench import Bench, heard
+from ..bench import Bench
+from ..echo import against_echo
 from ..figures import Figure, Summary, summary
-from ..line import Line, request
+from ..line import request
 from ..servers import Server
 
 _STATUS = request("status")
@@ -33,25 +31,5 @@ def measure(bench: Bench) -> list[Figure]:
 
 def compare(bench: Bench, server: Server) -> tuple[Summary, Summary]:
     """Return the s of a status and of an echo of that size; both over the same kind of socket."""
-    server.open()
-    trips: list[float] = []
-    echoes: list[float] = []
-    with server.line() as line:
-        size = len(line.exchange(_STATUS))
-        address = f"ipc://{bench.new_folder()}"
-        with bench.bare(sys.executable, "echo", address, str(size)) as process, Line(address) as echo:
-            heard(process)
-            for _ in range(bench.times(20, 4)):
-                trips += block(line)
-                echoes += block(echo)
+    trips, echoes, _ = against_echo(bench, server, _STATUS, rounds=bench.times(20, 4), block=200)
     return summary(trips), summary(echoes)
-
-
-def block(line: Line) -> list[float]:
-    """S of 200 exchanges."""
-    samples = []
-    for _ in range(200):
-        began = time.perf_counter()
-        line.exchange(_STATUS)
-        samples.append(time.perf_counter() - began)
-    return samples

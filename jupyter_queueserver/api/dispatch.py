@@ -13,7 +13,7 @@ import msgspec
 from ..core.codec import HasJson
 from ..core.config import Config
 from ..core.decision import Step
-from ..core.errors import MalformedRequest, QueueServerError, RequestError, UnknownMethod, UnsupportedParameters
+from ..core.errors import MalformedRequest, QueueServerError, RequestError, UnknownMethod, UnsupportedParameters, shortened
 from ..core.rules.lock import require_key
 from ..core.rules.submission import echoed
 from ..core.state import State
@@ -32,11 +32,11 @@ class Call(msgspec.Struct, frozen=True):
 def parse_request(request: Any) -> Call:
     """Read the envelope; raises `MalformedRequest` or `UnknownMethod` in the exact words of the interface."""
     if isinstance(request, str):
-        raise MalformedRequest(f"Failed to decode the request: {_shortened(request)} is a text, not an object")
+        raise MalformedRequest(f"Failed to decode the request: {shortened(request)} is a text, not an object")
     if not isinstance(request, dict):
         raise MalformedRequest(f"Incorrect request type: {type(request).__name__}. Dictionary is expected")
     if "method" not in request:
-        raise MalformedRequest(f"Invalid request format: method is not specified: {_shortened(request)}")
+        raise MalformedRequest(f"Invalid request format: method is not specified: {shortened(request)}")
     surplus = [key for key in request if key not in _ENVELOPE]
     if surplus:
         raise MalformedRequest(f"Request contains unexpected keys {surplus}. Allowed keys: {_ENVELOPE}")
@@ -45,11 +45,6 @@ def parse_request(request: Any) -> Call:
     if method is None:
         raise UnknownMethod(f"Unknown method {name!r}")
     return Call(method, request.get("params", {}))
-
-
-def _shortened(value: Any, limit: int = 400) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def checked_params(call: Call) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.codec import Verbatim
-from ..core.errors import RequestError
+from ..core.errors import RequestError, shortened
 from ..core.rules import tasks as rules
 from ..core.state import State
 from .registry import Context, Key, Sent, Step, read, write
@@ -136,7 +136,7 @@ def task_status(state: State, context: Context, *, task_uid: str | list) -> dict
         return {"task_uid": task_uid, "status": _statuses(state).get(task_uid, "not_found")}
     if not isinstance(task_uid, list) or not all(isinstance(uid, str) for uid in task_uid):
         raise RequestError(
-            f"Parameter 'task_uid' must be a string or a list of strings: task_uid = {_shown(task_uid)}",
+            f"Parameter 'task_uid' must be a string or a list of strings: task_uid = {shortened(task_uid)}",
             code="wrong_type",
             hint="Send the uid that the method which started the task has returned.",
             path="task_uid",
@@ -173,7 +173,7 @@ def task_result(state: State, context: Context, *, task_uid: str) -> dict[str, A
         )
     if not isinstance(task_uid, str):
         raise RequestError(
-            f"Parameter 'task_uid' must be a string: task_uid = {_shown(task_uid)}",
+            f"Parameter 'task_uid' must be a string: task_uid = {shortened(task_uid)}",
             code="wrong_type",
             hint="Send the uid of one task; task_status takes a list.",
             path="task_uid",
@@ -202,11 +202,6 @@ def _result(state: State, uid: str) -> dict[str, Any]:
                 "time_stop": result.time_stop,
             }
     return {}
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 @write(

@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 
+def shortened(value: Any, limit: int = 400) -> str:
+    """Return a value as it stands in a sentence, of bounded length."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
 class QueueServerError(Exception):
     """A request that was refused; nothing changed.
 
