@@ -97,20 +97,27 @@ class Heartbeat:
         self._send("failed", text)
 
     def console(self, path: str, offset: int) -> None:
-        """Tell a watchdog that shows it that the worker has written text to this file, from this offset on."""
-        if self._console_timer is not None:
-            waiting = self._console_waits
-            if waiting is None or waiting[0] != path:
-                self._console_waits = (path, offset)
-            return
-        self._send("console", path, offset)
-        self._console_timer = asyncio.get_running_loop().call_later(CONSOLE_PAUSE, self._console_again)
+        """Tell a watchdog that shows it that the worker has written text to this file, from this offset on.
 
-    def _console_again(self) -> None:
+        What nobody could hear is told to the watchdog that comes next.
+        """
+        waiting = self._console_waits
+        if waiting is None or waiting[0] != path:
+            self._console_waits = (path, offset)
+        if self._console_timer is None:
+            self._tell_console()
+
+    def _tell_console(self) -> None:
+        """Tell what waits, and again later if it cannot be told now."""
         self._console_timer = None
-        waiting, self._console_waits = self._console_waits, None
-        if waiting is not None:
-            self.console(*waiting)
+        if self._console_waits is None:
+            return
+        if self._send("console", *self._console_waits):
+            self._console_waits = None
+            pause = CONSOLE_PAUSE
+        else:
+            pause = self._interval
+        self._console_timer = asyncio.get_running_loop().call_later(pause, self._tell_console)
 
     async def run(self) -> None:
         """Beat and watch until cancelled."""
@@ -150,12 +157,11 @@ class Heartbeat:
         self._changed.set()
 
     def _send(self, kind: BeatKind, text: str, offset: int = 0) -> bool:
+        """Send without waiting; returns whether it went out: nobody may be there, or one who is too slow."""
         data = encode_beat(Beat(kind, os.getpid(), text, offset))
         try:
             self._instance.check_sockets()
             self._socket.sendto(data, str(self._instance.watchdog_bell))
-        except BlockingIOError:
-            return True  # a watchdog that is slow is still there
         except OSError:
             return False
         return True

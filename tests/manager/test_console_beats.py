@@ -57,6 +57,20 @@ def test_flood_becomes_few_words_and_nothing_is_skipped(instance: Instance) -> N
     asyncio.run(main())
 
 
+def test_the_next_watchdog_hears_what_nobody_could_hear(instance: Instance) -> None:
+    async def main() -> None:
+        heart = Heartbeat(instance, revive=False, interval=0.01)
+        heart.console("/a", 5)  # before the bell is there
+        bell = Bell(instance)
+        heart.console("/a", 20)
+        assert [(beat.text, beat.offset) for beat in await heard(bell)] == [("/a", 5)]
+        heart.close()
+        assert bell.hear() == [], "once is enough"
+        bell.close()
+
+    asyncio.run(main())
+
+
 def test_much_text_is_shown_to_its_end_before_that_of_another_environment(instance: Instance) -> None:
     text = "much text\n" * (3 * PIECES << 16 >> 3)  # more than is shown in two turns
     first, second = instance.data_dir / "first", instance.data_dir / "second"
