@@ -53,8 +53,8 @@ class Delivery:
         Called from the thread that calls :meth:`step` only.
     on_change
         Called (from that thread) when the status changed; None: nobody wants to know.
-    clock
-        Seconds since the epoch.
+    timer
+        Seconds on a clock that nobody sets.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Delivery:
         settings: DeliverySettings | None = None,
         *,
         on_change: Callable[[], None] | None = None,
-        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.consumer = consumer
         self.settings = settings or DeliverySettings()
         self._dir = journal_dir
-        self._clock = clock
+        self._timer = timer
         self._on_change = on_change
         cursor = (load_cursor(journal_dir, consumer.name) or Cursor()) if consumer.durable else _at_end(journal_dir)
         self._cursor = cursor
@@ -83,7 +83,7 @@ class Delivery:
         self._last_error: str | None = None
         self._unsaved = 0
         self._stop_unsaved = False
-        self._saved_at = clock()
+        self._saved_at = timer()
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
         self._version = 0
@@ -209,7 +209,7 @@ class Delivery:
             return self._fail(repr(error))
         self._passed(entries, delivered=len(fresh))
         self._wait = self.settings.first_wait
-        self._cursor.last_success = self._clock()
+        self._cursor.last_success = time.time()
         self._last_error = None
         return None
 
@@ -221,7 +221,7 @@ class Delivery:
         if not refusal.final and self._refusals[key] < self.settings.tries:
             return self._fail(refusal.reason)
         try:
-            put_aside(self._dir, self.consumer.name, entry, refusal.reason, self._clock())
+            put_aside(self._dir, self.consumer.name, entry, refusal.reason, time.time())
         except OSError as error:
             return self._fail(f"{refusal.reason}; and it cannot be put aside: {error}")
         log.warning("%s refuses document %s of %s: %s", self.consumer.name, entry.seq, key[0], refusal.reason)
@@ -259,12 +259,12 @@ class Delivery:
     def _save_wait(self) -> float | None:
         if not self._unsaved or not self.consumer.durable:
             return None
-        return max(0.05, self._saved_at + self.settings.save_latest - self._clock())
+        return max(0.05, self._saved_at + self.settings.save_latest - self._timer())
 
     def _save_if_due(self, *, idle: bool) -> None:
         if not self._unsaved or not self.consumer.durable:
             return
-        age = self._clock() - self._saved_at
+        age = self._timer() - self._saved_at
         wanted = self._stop_unsaved or self._unsaved >= _SAVE_EVERY
         if (wanted and (idle or age >= self.settings.save_gap)) or age >= self.settings.save_latest:
             self._save()
@@ -274,7 +274,7 @@ class Delivery:
         for gone in [env for env in cursor.resume.environments if not (self._dir / env).is_dir()]:
             cursor.resume.environments.pop(gone)
             cursor.reached.pop(gone, None)
-        self._saved_at = self._clock()
+        self._saved_at = self._timer()
         try:
             save_cursor(self._dir, self.consumer.name, cursor)
         except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import select
 import socket
@@ -74,12 +75,12 @@ class Relay:
         consumers: Sequence[Consumer],
         settings: RelaySettings | None = None,
         *,
-        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings or RelaySettings()
         self._data = data_dir
         self._journal = data_dir / "journal"
-        self._clock = clock
+        self._timer = timer
         self._journal.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _take_lock(self._journal / "relay.lock")
         self._bell_path = socket_dir / "relay.bell"
@@ -88,12 +89,12 @@ class Relay:
         self._stopping = False
         self._tracker = Tracker(self._journal)
         self.deliveries = [
-            Delivery(self._journal, consumer, self.settings.delivery, on_change=self._nudge, clock=clock)
+            Delivery(self._journal, consumer, self.settings.delivery, on_change=self._nudge, timer=timer)
             for consumer in consumers
         ]
         self._last_status: RelayStatus | None = None
-        self._status_at = 0.0
-        self._trimmed_at = 0.0
+        self._status_at = -math.inf
+        self._trimmed_at = -math.inf
         self._lonely_since: float | None = None
 
     def stop(self) -> None:
@@ -157,7 +158,7 @@ class Relay:
                 _drain(lambda: self._bell.recv(64))
 
     def _status_is_late(self) -> bool:
-        return self._clock() - self._status_at < _STATUS_GAP
+        return self._timer() - self._status_at < _STATUS_GAP
 
     def _nudge(self) -> None:
         try:
@@ -169,7 +170,7 @@ class Relay:
         heads, firsts = self._tracker.heads(), self._tracker.firsts()
         return RelayStatus(
             pid=os.getpid(),
-            time=self._clock(),
+            time=time.time(),
             running=running,
             consumers=[delivery.status(heads, firsts) for delivery in self.deliveries],
         )
@@ -182,10 +183,10 @@ class Relay:
         if last is None or status.consumers != last.consumers or status.running != last.running:
             write_status(self._journal, status)
             self._last_status = status
-            self._status_at = self._clock()
+            self._status_at = self._timer()
 
     def _tidy(self) -> None:
-        now = self._clock()
+        now = self._timer()
         if now - self._trimmed_at < _TRIM_EVERY:
             return
         self._trimmed_at = now
@@ -195,7 +196,7 @@ class Relay:
             positions,
             self._tracker.position(),
             self._tracker.ended(),
-            now,
+            time.time(),
             self.settings.retention,
         )
 
@@ -207,7 +208,7 @@ class Relay:
         if instance_lives or pending:
             self._lonely_since = None
             return False
-        now = self._clock()
+        now = self._timer()
         self._lonely_since = self._lonely_since if self._lonely_since is not None else now
         return now - self._lonely_since >= self.settings.linger
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from ..instance import Identity, Instance, write_private
+from ..instance import Identity, Instance, boot_id, write_private
 from .kernel_options import KernelOptions
 from .messages import PROTOCOL
 
@@ -52,7 +52,11 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     nonce
         Secret that both sides know from this file only.
     created
-        Seconds since the epoch.
+        Seconds since the epoch; for people.
+    began
+        The same moment on the clock that nobody sets (``time.monotonic``), which counts for one boot of the machine.
+    boot_id
+        That boot.
     startup
         The startup code.
     directory, connection_file, journal, engine_metadata
@@ -96,6 +100,8 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     orphan_check_seconds: float = 5.0
     stop_on_alarm: bool = False
     kernel: KernelOptions = KernelOptions()
+    began: float = 0.0
+    boot_id: str = ""
 
     @property
     def reports(self) -> Path:
@@ -131,6 +137,8 @@ def new_record(
         environment_id=environment_id,
         nonce=secrets.token_hex(16),
         created=time.time(),
+        began=time.monotonic(),
+        boot_id=boot_id(),
         startup=startup,
         directory=str(directory),
         connection_file=str(directory / "kernel.json"),

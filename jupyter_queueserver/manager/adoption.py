@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..instance import Instance
+from ..instance import Instance, boot_id
 from ..link.environment import EnvironmentRecord, read_environment
 from ..link.errors import NotAdoptable
 from ..link.launch import IDENTITY_FILE, WorkerProcess, find_process
@@ -72,7 +72,7 @@ async def find_worker(
 def _was_never_launched(record: EnvironmentRecord) -> bool:
     if record.identity is not None or (Path(record.directory) / IDENTITY_FILE).exists():
         return False
-    return time.time() - record.created > _LAUNCH_LIMIT
+    return record.boot_id != boot_id() or time.monotonic() - record.began > _LAUNCH_LIMIT
 
 
 async def _killed(record: EnvironmentRecord) -> str:

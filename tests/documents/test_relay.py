@@ -124,7 +124,7 @@ def test_a_slow_consumer_does_not_hold_up_another(journal: Path, sockets: Path, 
 
 def test_the_bell_ends_the_wait(journal: Path, sockets: Path) -> None:
     times = itertools.count(1000.0, 100.0)
-    relay = Relay(journal.parent, sockets, [], RelaySettings(look=60.0), clock=lambda: next(times))
+    relay = Relay(journal.parent, sockets, [], RelaySettings(look=60.0), timer=lambda: next(times))
     relay.look()
     waiting = threading.Thread(target=relay._wait)
     waiting.start()

@@ -244,7 +244,7 @@ def test_worker_that_was_never_launched(tmp_path: Path) -> None:
     record = new_record(instance, StartupSource(kind="dir", value=str(tmp_path)))
     Path(record.directory).mkdir(parents=True)
     asked: list[bool] = []
-    write_environment(instance, replace(record, created=time.time() - 60.0))
+    write_environment(instance, replace(record, began=record.began - 60.0))
     found = asyncio.run(find_worker(instance, 1, lambda: bool(asked.append(True))))
     assert isinstance(found, Gone)
     assert found.record.environment_id == record.environment_id

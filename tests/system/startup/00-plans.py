@@ -51,3 +51,34 @@ def fails(text: str):
         raise RuntimeError(text)
 
     return (yield from inner())
+
+
+class Ballast:
+    """A reading of any size."""
+
+    name, parent = "ballast", None
+
+    def __init__(self, size):
+        self._size = size
+
+    def read(self):
+        return {"ballast": {"value": "x" * self._size, "timestamp": 0.0}}
+
+    def describe(self):
+        return {"ballast": {"source": "none", "dtype": "string", "shape": []}}
+
+    def read_configuration(self):
+        return {}
+
+    def describe_configuration(self):
+        return {}
+
+
+def weigh(size: str):
+    """One event with so many characters."""
+
+    @bpp.run_decorator()
+    def inner():
+        yield from bps.trigger_and_read([Ballast(int(size))])
+
+    return (yield from inner())
