@@ -82,6 +82,25 @@ def machine() -> list[str]:
 
 
 def write(path: Path, results: Sequence[RowResult], words: Sequence[str], has_old: bool) -> None:
-    """Replace RESULTS.md."""
-    path.write_text(results_text(results, words, has_old), encoding="utf-8")
+    """Replace RESULTS.md, but for the sections that other programs have written (`write_section`)."""
+    _, sections = _divided(path)
+    path.write_text("".join((results_text(results, words, has_old), *sections)), encoding="utf-8")
     print(f"written: {path.name}", file=sys.stderr)
+
+
+def write_section(path: Path, title: str, text: str) -> None:
+    """Write the section ``## title`` of RESULTS.md, in the place of an older one of that title."""
+    head, sections = _divided(path)
+    mine = f"\n## {title}\n\n{text.strip()}\n"
+    others = [section for section in sections if not section.startswith(f"\n## {title}\n")]
+    path.write_text("".join((head, *others, mine)), encoding="utf-8")
+    print(f"written: {path.name}, {title}", file=sys.stderr)
+
+
+def _divided(path: Path) -> tuple[str, list[str]]:
+    """What is before the sections, and the sections."""
+    head, *rest = path.read_text(encoding="utf-8").split("\n## ") if path.exists() else [""]
+    ends = [*("" if part.endswith("\n") else "\n" for part in rest)]
+    return head if head.endswith("\n") or not rest else head + "\n", [
+        f"\n## {part}{end}" for part, end in zip(rest, ends, strict=True)
+    ]

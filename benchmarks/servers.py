@@ -89,8 +89,13 @@ class OurServer(Server):
 
     def pids(self) -> dict[str, int]:
         """Process ids by role."""
+        return self.pids_in(self.data_dir)
+
+    @staticmethod
+    def pids_in(data_dir: Path) -> dict[str, int]:
+        """Process ids by role of the server with that data directory."""
         found: dict[str, int] = {}
-        for process in naming(str(self.data_dir)):
+        for process in naming(str(data_dir)):
             with contextlib.suppress(psutil.Error):
                 for word in process.cmdline():
                     if word in _ROLES:
@@ -175,6 +180,11 @@ class Gateway:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+
+    @property
+    def pid(self) -> int:
+        """Of the Jupyter server."""
+        return self._process.pid
 
     def wait(self, limit: float = 60.0) -> None:
         """Wait until the manager answers through it."""

@@ -28,3 +28,16 @@ def checkpoints(seconds: float = 60.0, step: float = 0.1):
             yield from bps.sleep(step)
 
     return (yield from steps())
+
+
+def events(number: int):
+    """One run with so many small events."""
+
+    @bpp.run_decorator(md={"plan_name": "events"})
+    def readings():
+        for _ in range(number):
+            yield from bps.create()
+            yield from bps.read(motor)
+            yield from bps.save()
+
+    return (yield from readings())

@@ -13,6 +13,7 @@ from .account_routes import account_routes
 from .console import console_routes
 from .feed import Feed
 from .first_version import first_version_routes
+from .hub import Hub
 from .identity import UserGroups
 from .page import page_routes
 from .paths import API_PREFIX, PREFIX, Route
@@ -43,10 +44,10 @@ class Means(NamedTuple):
 def make_routes(means: Means) -> list[Route]:
     """Return plain paths (without base URL), handlers and their arguments; the last one takes every other path."""
     given = {"requests": means.requests, "user_groups": means.user_groups}
-    events = {"context": means.context, "address": means.events_address}
+    hub = None if means.events_address is None else Hub(means.context, means.events_address)
     return [
         *_method_routes(given),
-        (f"{API_PREFIX}{OPERATIONS['events'].path}", EventStreamHandler, events),
+        (f"{API_PREFIX}{OPERATIONS['events'].path}", EventStreamHandler, {"hub": hub}),
         *server_routes(),
         *account_routes(),
         *console_routes(means.feed),

@@ -1,8 +1,6 @@
-"""The websocket of the event stream: one subscription to the manager for each browser.
+"""The websocket of the event stream: every message of the manager for each browser, at its own pace.
 
-Each has its own, not a shared one: the manager keeps the numbered changes, the bounds and the replay already, and every
-browser has topics, a position and a pace of its own; sharing would need a second store of changes here, which the gateway must
-not have.  The price is one Unix socket for each open page.
+All of them listen to one `Hub`; topics, position and what waits are each browser's own (`Follower`).
 """
 
 from __future__ import annotations
@@ -10,26 +8,25 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import zmq.asyncio
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado.websocket import WebSocketClosedError
 
-from .outbox import Outbox
+from .follower import Follower
+from .hub import Hub
 from .refusals import Refusal, bad_key
 from .socket_handler import SocketHandler
-from .subscription import TOPICS, Position, Subscription
+from .subscription import TOPICS, Message, Position
 
 
 class EventStreamHandler(SocketHandler):
     """``/api/events``: every message of the manager as one text frame of strict JSON."""
 
-    def initialize(self, context: zmq.asyncio.Context, address: str | None) -> None:
-        """Take the 0MQ address of the event stream; None: the manager was given by an address that has none."""
-        self._context = context
-        self._address = address
+    def initialize(self, hub: Hub | None) -> None:
+        """Take what all browsers hear; None: the manager was given by an address that has no event stream."""
+        self._hub = hub
         self._tasks: list[asyncio.Task[None]] = []
-        self._outbox = Outbox()
         self._news = asyncio.Event()
+        self._fell_behind = asyncio.Event()
 
     def get_compression_options(self) -> None:
         """No compression: it costs more here than it saves, and memory for each open page."""
@@ -38,7 +35,7 @@ class EventStreamHandler(SocketHandler):
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Open the stream, if this user may read."""
         await self.require_reader()
-        if self._address is None:
+        if self._hub is None:
             raise Refusal(
                 404,
                 "This manager was given by its address, and the address of its event stream is not known.",
@@ -71,9 +68,9 @@ class EventStreamHandler(SocketHandler):
 
     def open(self, *args: Any, **kwargs: Any) -> None:
         """Start to pass messages on."""
-        assert self._address is not None
-        subscription = Subscription(self._context, self._address, self._position)
-        for work in (self._receive(subscription), self._write(subscription)):
+        assert self._hub is not None
+        self._follower = Follower(self._position)
+        for work in (self._follow(self._hub), self._write()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -89,25 +86,34 @@ class EventStreamHandler(SocketHandler):
             self.log.error("The event stream of a browser failed.", exc_info=error)
             self.close(1011, "internal error")
 
-    async def _receive(self, subscription: Subscription) -> None:
-        try:
-            async for message in subscription.messages():
-                self._outbox.put(message.text)
-                self._news.set()
-        finally:
-            subscription.close()
+    def _hear(self, message: Message) -> None:
+        self._follower.hear(message)
+        self._news.set()
 
-    async def _write(self, subscription: Subscription) -> None:
+    async def _follow(self, hub: Hub) -> None:
+        """Listen to what is said to all, and ask for what this browser misses."""
+        with hub.listen(self._hear):
+            while True:
+                self._fell_behind.clear()
+                if self._follower.is_behind:
+                    await hub.catch_up(self._follower)
+                    self._news.set()
+                else:
+                    await self._fell_behind.wait()
+
+    async def _write(self) -> None:
         """Send what waits, at the browser's pace; after an overflow begin with a snapshot."""
+        outbox = self._follower.outbox
         try:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                while self._outbox:
-                    await self.write_message(self._outbox.take())
-                if self._outbox.overflowed:
+                while outbox:
+                    await self.write_message(outbox.take())
+                if outbox.overflowed:
                     self.log.info("A browser reads the event stream too slowly; it gets a snapshot instead.")
-                    self._outbox.restart()
-                    subscription.start_afresh()
+                    self._follower.start_afresh()
+                if self._follower.is_behind:
+                    self._fell_behind.set()
         except WebSocketClosedError:
             self.on_close()

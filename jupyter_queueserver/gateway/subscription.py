@@ -52,11 +52,27 @@ class Position(msgspec.Struct, kw_only=True):
 
 
 class Message(NamedTuple):
-    """A message: its kind, its text as strict JSON (UTF-8), and the status in it (JSON text) or None."""
+    """A message of the manager.
+
+    Attributes
+    ----------
+    text
+        Strict JSON (UTF-8).
+    status
+        The status in it (JSON text) or None.
+    epoch, first, seq
+        Of a snapshot or of changes: life of the manager, number of the first change in it (None: there is none) and of the last.
+    place
+        Of console text: environment, and offset in bytes of its end.
+    """
 
     kind: str
     text: bytes
-    status: bytes | None
+    status: bytes | None = None
+    epoch: str | None = None
+    first: int | None = None
+    seq: int = 0
+    place: tuple[str, int] | None = None
 
 
 class _Head(msgspec.Struct):
@@ -65,6 +81,7 @@ class _Head(msgspec.Struct):
     kind: str
     epoch: str | None = None
     seq: int | None = None
+    environment_id: str = ""
     offset: int = 0
     end: int | None = None
     text: msgspec.Raw = msgspec.Raw(b'""')
@@ -136,7 +153,7 @@ class Subscription:
             if not await socket.poll(int(wait * 1000) + 1):
                 if not lost and loop.time() - heard > LOST_AFTER:
                     lost = True
-                    yield Message("lost", LOST, None)
+                    yield Message("lost", LOST)
                 continue
             heard, lost = loop.time(), False
             message = self._take(await socket.recv())
@@ -198,7 +215,9 @@ class Subscription:
         if not self._follow(head):
             self.start_afresh()
             return None
-        return Message(head.kind, text, bytes(head.status) or None)
+        first = head.changes[0][0] if head.changes else None
+        place = (head.environment_id, _end_of(head)) if head.kind == "console" else None
+        return Message(head.kind, text, bytes(head.status) or None, head.epoch, first, head.seq or 0, place)
 
     def _follow(self, head: _Head) -> bool:
         """Note how far it is; False: something is missing in between."""

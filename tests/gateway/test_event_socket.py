@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from jupyter_queueserver.core.mirror import Mirror
-from jupyter_queueserver.gateway import stream, subscription
+from jupyter_queueserver.gateway import follower, subscription
 from jupyter_queueserver.instance import Instance
 
 LIMIT = 5.0
@@ -112,16 +112,18 @@ async def test_another_life_of_the_manager_brings_a_snapshot(connect: Any, manag
     socket.close()
 
 
-async def test_a_gap_brings_a_snapshot(connect: Any, api: Any, manager: FakeManager) -> None:
+async def test_a_gap_is_closed(connect: Any, api: Any, manager: FakeManager) -> None:
     socket = await connect(topics="state")
-    await next_of(socket, "snapshot")
+    mirror = Mirror((await next_of(socket, "snapshot"))["snapshot"])
     hidden, manager.peers = manager.peers, {}
     await api("POST", "/queue/item/add", {"item": STOP})
     manager.peers = hidden
     await api("POST", "/queue/item/add", {"item": STOP})
-    message = await next_of(socket, "changes", "snapshot")
-    assert message["kind"] == "snapshot"
-    assert len(message["snapshot"]["queue"]) == 2
+    while len(mirror.state.queue) < 2:
+        message = await next_of(socket, "changes")
+        for seq, change in message["changes"]:
+            mirror.apply(seq, change, message["time"])  # raises at a gap
+    assert mirror.state.seq == manager.state.seq
     socket.close()
 
 
@@ -201,6 +203,7 @@ async def test_console_goes_on_at_its_offset(connect: Any, manager: FakeManager,
     while (wanted := await asyncio.wait_for(manager.subscriptions.get(), LIMIT))["topics"] != ["console"]:
         pass
     assert wanted["console"] == 12
+    await next_of(socket, "snapshot")  # from now on it is with all the others
     text = {"kind": "console", "environment_id": "e", "offset": 12, "text": "héllo\n", "time": 1.0}
     manager.tell("console", text)
     assert await next_of(socket, "console") == text
@@ -243,14 +246,14 @@ async def test_a_slow_browser_gets_a_snapshot_instead(
     jp_serverapp: Any, http_server_client: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it does not read, far more is published than is kept for it: all is dropped, a snapshot follows later."""
-    boxes: list[stream.Outbox] = []
+    boxes: list[follower.Outbox] = []
 
-    class Observed(stream.Outbox):
+    class Observed(follower.Outbox):
         def __init__(self) -> None:
             super().__init__()
             boxes.append(self)
 
-    monkeypatch.setattr(stream, "Outbox", Observed)
+    monkeypatch.setattr(follower, "Outbox", Observed)
     monkeypatch.setattr(subscription, "KEEP_ALIVE", 0.05)
     browser = await SlowBrowser.open(jp_serverapp, "topics=state,documents")
     await next_of(browser, "snapshot")
