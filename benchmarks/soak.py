@@ -27,7 +27,6 @@ from .processes import memory
 from .report import write_section
 from .servers import Gateway, OurServer
 
-_ITEM = {"item_type": "plan", "name": "checkpoints", "kwargs": {"seconds": 0.2, "step": 0.1}}
 _ROLES = ("manager", "gateway", "relay", "worker", "watchdog")
 
 
@@ -86,6 +85,8 @@ class Soak:
         self._address = runtime.control_address
         self._items = items
         self._crowd = crowd
+        self._stamps = gateway.data_dir.parent / "stamps"
+        self._item = {"item_type": "plan", "name": "stamps", "kwargs": {"path": str(self._stamps)}}
         self.pids: dict[str, int] = {}
 
     def prepare(self) -> None:
@@ -94,7 +95,7 @@ class Soak:
             line.must("environment_open")
             line.until(is_open)
             for _ in range(0, self._items, 10_000):
-                line.must("queue_item_add_batch", items=[_ITEM] * min(self._items, 10_000), **User)
+                line.must("queue_item_add_batch", items=[self._item] * min(self._items, 10_000), **User)
         found = OurServer.pids_in(self._gateway.data_dir)
         self.pids = {"gateway": self._gateway.pid} | {role: pid for role, pid in found.items() if role in _ROLES}
 
@@ -106,11 +107,11 @@ class Soak:
             line.until(lambda status: status["items_in_history"] >= before + number, period=0.05)
             line.must("queue_stop")
             line.until(is_idle, period=0.05)
-            return plan_gaps(line.must("history_get", limit=number)["items"])
+        return self._gaps()
 
     def live(self, seconds: float, pause: float) -> tuple[Crowd, Samples, list[float], dict[str, Any]]:
         """Let the crowd live while the queue runs; returns it, the samples, the gaps between plans, and the last status."""
-        crowd = Crowd(self._gateway, self._address, item=_ITEM, **self._crowd)
+        crowd = Crowd(self._gateway, self._address, item=self._item, **self._crowd)
         samples = Samples(self.pids)
         with Line(self._address) as line:
             before = line.call("status")["items_in_history"]
@@ -120,16 +121,16 @@ class Soak:
             line.until(is_idle, period=0.05)
             status = line.call("status")
             ran = status["items_in_history"] - before
-            return crowd, samples, plan_gaps(line.must("history_get", limit=ran)["items"]), status
+        gaps = self._gaps()
+        if len(gaps) + 1 != ran:
+            raise RuntimeError(f"{ran} plans ended, {len(gaps) + 1} ran to their end")
+        return crowd, samples, gaps, status
 
-
-def plan_gaps(items: Sequence[dict[str, Any]]) -> list[float]:
-    """Seconds between the end of one plan and the start of the next, by the worker's clock."""
-    results = [item["result"] for item in items]
-    wrong = [result["exit_status"] for result in results if result["exit_status"] != "completed"]
-    if wrong:
-        raise RuntimeError(f"Not every plan completed: {wrong}")
-    return [after["time_start"] - before["time_stop"] for before, after in itertools.pairwise(results)]
+    def _gaps(self) -> list[float]:
+        """Seconds between the end of one plan and the start of the next, as the plans have written them down."""
+        lines = [[float(word) for word in line.split()] for line in self._stamps.read_text().splitlines()]
+        self._stamps.unlink()
+        return [after[0] - before[1] for before, after in itertools.pairwise(lines)]
 
 
 def percentile(values: Sequence[float], part: float) -> float:

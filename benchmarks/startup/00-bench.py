@@ -1,6 +1,8 @@
 """Startup code of the benchmarks: the same files for the bare loop, for our worker and for the old server's."""
 
 # ruff: noqa: F401 - everything imported here is meant for the namespace
+import time
+
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky import RunEngine
@@ -41,3 +43,11 @@ def events(number: int):
             yield from bps.save()
 
     return (yield from readings())
+
+
+def stamps(path: str, seconds: float = 0.2):
+    """Sleep; write down when it began and ended."""
+    began = time.monotonic()
+    yield from bps.sleep(seconds)
+    with open(path, "a") as file:
+        file.write(f"{began} {time.monotonic()}\n")
