@@ -98,10 +98,17 @@ class Wire:
 
 
 class Editor:
-    """One user who adds, moves and removes items of his own, so that the queue keeps its length."""
+    """One user who adds, moves and removes items of his own, so that the queue keeps its length.
 
-    def __init__(self, wire: Wire, item: dict[str, Any], chance: random.Random) -> None:
+    Parameters
+    ----------
+    reach
+        How far from the back an item may be moved.
+    """
+
+    def __init__(self, wire: Wire, item: dict[str, Any], reach: int, chance: random.Random) -> None:
         self.operations = 0
+        self._reach = reach
         self._wire = wire
         self._item = item
         self._chance = chance
@@ -111,7 +118,7 @@ class Editor:
         while True:
             added = (await self._wire.call("queue_item_add", item=self._item, pos="back", **User))["item"]["item_uid"]
             await asyncio.sleep(pause)
-            await self._wire.call("queue_item_move", uid=added, pos_dest=-self._chance.randrange(2, 2000))
+            await self._wire.call("queue_item_move", uid=added, pos_dest=-self._chance.randrange(2, self._reach))
             await asyncio.sleep(pause)
             await self._wire.call("queue_item_remove", uid=added)
             await asyncio.sleep(pause)
@@ -141,19 +148,28 @@ class Crowd:
     ----------
     listeners, slow, asleep
         Numbers of websockets that read at once, one message in `SLOW` seconds, and never.
-    item
-        What the editors add.
+    item, reach
+        What the editors add, and how far they move it.
     """
 
     def __init__(
-        self, gateway: Gateway, address: str, *, listeners: int, slow: int, asleep: int, editors: int, item: dict[str, Any]
+        self,
+        gateway: Gateway,
+        address: str,
+        *,
+        listeners: int,
+        slow: int,
+        asleep: int,
+        editors: int,
+        item: dict[str, Any],
+        reach: int,
     ) -> None:
         context = zmq.asyncio.Context.instance()
         self.awake = [Listener(gateway, 0.0) for _ in range(listeners)]
         self.slow = [Listener(gateway, SLOW) for _ in range(slow)]
         self.asleep = [Listener(gateway, None) for _ in range(asleep)]
         self._wires = [Wire(context, address) for _ in range(editors + 1)]
-        self.editors = [Editor(wire, item, random.Random(number)) for number, wire in enumerate(self._wires[1:])]
+        self.editors = [Editor(wire, item, reach, random.Random(number)) for number, wire in enumerate(self._wires[1:])]
         self.prober = Prober(self._wires[0])
 
     async def live(self, seconds: float, pause: float, each: Callable[[], None], period: float) -> None:

@@ -111,7 +111,7 @@ class Soak:
 
     def live(self, seconds: float, pause: float) -> tuple[Crowd, Samples, list[float], dict[str, Any]]:
         """Let the crowd live while the queue runs; returns it, the samples, the gaps between plans, and the last status."""
-        crowd = Crowd(self._gateway, self._address, item=self._item, **self._crowd)
+        crowd = Crowd(self._gateway, self._address, item=self._item, reach=max(3, self._items // 3), **self._crowd)
         samples = Samples(self.pids)
         with Line(self._address) as line:
             before = line.call("status")["items_in_history"]
@@ -144,34 +144,65 @@ def milliseconds(values: Sequence[float]) -> str:
     return " / ".join(f"{value * 1e3:.1f}" for value in (statistics.median(values), percentile(values, 0.99), max(values)))
 
 
-def crowd_report(bench: Bench, options: argparse.Namespace) -> list[str]:
-    """Soak with a crowd; returns the lines of its report."""
+@dataclass
+class CrowdSoak:
+    """What a soak with a crowd has shown.
+
+    Attributes
+    ----------
+    quiet, gaps
+        Seconds from plan to plan, without and with the crowd.
+    missed
+        How often a client missed changes and got no snapshot.
+    files
+        Open files of each process before the crowd and after it.
+    """
+
+    crowd: Crowd
+    samples: Samples
+    quiet: list[float]
+    gaps: list[float]
+    missed: int
+    files: dict[str, tuple[int, int]]
+    store_failure: str | None
+
+
+def crowd_soak(bench: Bench, options: argparse.Namespace) -> CrowdSoak:
+    """Let a crowd live at a Jupyter server whose manager runs a queue."""
     with bench.gateway() as gateway:
-        sizes = {"listeners": options.clients - options.slow, "slow": options.slow // 2}
-        soak = Soak(gateway, options.items, asleep=options.slow - options.slow // 2, editors=options.editors, **sizes)
+        slow = options.slow // 2
+        sizes = {"listeners": options.clients - options.slow, "slow": slow, "asleep": options.slow - slow}
+        soak = Soak(gateway, options.items, editors=options.editors, **sizes)
         soak.prepare()
-        quiet = soak.gaps(100)
+        quiet = soak.gaps(options.plans)
         idle = Samples(soak.pids)
         idle.take()
         crowd, samples, gaps, status = soak.live(options.minutes * 60, options.pause)
         time.sleep(12)  # the manager forgets subscribers that are silent for 10 s
         idle.take()
-    operations = sum(editor.operations for editor in crowd.editors)
     files = {role: (idle.rows[0][role][1], idle.rows[1][role][1]) for role in soak.pids}
+    missed = sum(one.gaps for one in (*crowd.awake, *crowd.slow))
+    return CrowdSoak(crowd, samples, quiet, gaps, missed, files, status.get("store_failure"))
+
+
+def crowd_report(found: CrowdSoak, options: argparse.Namespace) -> list[str]:
+    """The lines of its report."""
+    crowd, quiet, gaps = found.crowd, found.quiet, found.gaps
     return [
-        f"- {options.clients} websockets ({sizes['slow']} read one message in 2 s, {options.slow - sizes['slow']} never read),"
-        f" {options.editors} editors, {options.items} items, {options.minutes:g} minutes: {operations} operations,"
-        f" {len(gaps) + 1} plans, {sum(one.messages for one in crowd.awake)} messages read by those that were awake.",
+        f"- {options.clients} websockets ({len(crowd.slow)} read one message in 2 s, {len(crowd.asleep)} never read),"
+        f" {options.editors} editors, {options.items} items, {options.minutes:g} minutes:"
+        f" {sum(editor.operations for editor in crowd.editors)} operations, {len(gaps) + 1} plans,"
+        f" {sum(one.messages for one in crowd.awake)} messages read by those that were awake.",
         f"- Status under this load, ms (median / p99 / max): {milliseconds(crowd.prober.times)};"
         f" reach p99 <= 20 ms: {verdict(percentile(crowd.prober.times, 0.99) <= 0.02)}.",
         f"- From plan to plan, ms (median / p99 / max): {milliseconds(gaps)}; without the crowd {milliseconds(quiet)};"
         f" reach at most doubled: {verdict(statistics.median(gaps) <= 2 * statistics.median(quiet))}.",
-        f"- Changes missed without a snapshot: {sum(one.gaps for one in (*crowd.awake, *crowd.slow))}; snapshots of those awake:"
-        f" {sum(one.snapshots for one in crowd.awake)}; store failures: {status.get('store_failure')}.",
+        f"- Changes missed without a snapshot: {found.missed}; snapshots of those awake:"
+        f" {sum(one.snapshots for one in crowd.awake)}; store failures: {found.store_failure}.",
         "- Open files before the crowd and 12 s after it: "
-        + ", ".join(f"{role} {before} and {after}" for role, (before, after) in files.items())
+        + ", ".join(f"{role} {before} and {after}" for role, (before, after) in found.files.items())
         + ".",
-        *table(samples),
+        *table(found.samples),
     ]
 
 
@@ -217,6 +248,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--editors", type=int, default=10)
     made.add_argument("--items", type=int, default=10_000)
     made.add_argument("--pause", type=float, default=0.1, help="seconds between two operations of an editor")
+    made.add_argument("--plans", type=int, default=100, help="that run before the crowd comes")
     made.add_argument("--events", type=int, default=500_000, help="of one run; 0: leave that out")
     made.add_argument("--write", action="store_true", help="write the section into RESULTS.md")
     return made
@@ -229,7 +261,7 @@ def main(words: Sequence[str] | None = None) -> int:
     lines = [f"Made by `python -m benchmarks.soak{''.join(f' {word}' for word in words)}`, {os.cpu_count()} cores.", ""]
     with Bench() as bench:
         if options.minutes:
-            lines += crowd_report(bench, options)
+            lines += crowd_report(crowd_soak(bench, options), options)
         if options.events:
             lines += events_report(bench, options.events)
     print("\n".join(lines))
