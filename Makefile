@@ -8,13 +8,14 @@ RUN := $(BIN)/python -m
 # Most tests wait for processes: four at a time keep two cores busy.
 PARALLEL := -n 4 --dist loadscope
 
-.PHONY: help demo serve test test-all lint format generate coverage-table bench clean
+.PHONY: help demo serve test test-all campaign lint format generate coverage-table bench clean
 
 help:
 	@echo "make demo      set everything up and run a queue of real plans, end to end"
 	@echo "make serve     the same server, left running; its URL is printed"
 	@echo "make test      set everything up, lint, and run the tests"
 	@echo "make test-all  the long ones too"
+	@echo "make campaign  random faults against a real server: SEED= FAULTS=300 (minutes)"
 	@echo "make lint      ruff, pyright, import contracts, generated files"
 	@echo "make format    let ruff format the code"
 	@echo "make generate  write the generated files again"
@@ -68,6 +69,9 @@ test: lint $(CLIENTS)/.installed
 
 test-all: lint $(CLIENTS)/.installed
 	$(RUN) pytest $(PARALLEL)
+
+campaign: $(VENV)/.test
+	@PYTHONPATH=tests:tests/system $(RUN) campaign
 
 # What is not loaded by a test as a module is not found by name: hence the path.
 coverage-table: $(VENV)/.test

@@ -35,6 +35,12 @@ PROGRAMS: dict[str, Program] = {
         "jupyter_queueserver.programs.list_plans_devices:main", "load startup code and write the file with its plans and devices"
     ),
     "qserver-zmq-keys": Program("jupyter_queueserver.programs.zmq_keys:main", "make keys for an encrypted control socket"),
+    "backup": Program("jupyter_queueserver.programs.backup:main", "write queue and history to one readable file"),
+    "restore": Program("jupyter_queueserver.programs.restore:main", "put a backup back"),
+    "recover": Program("jupyter_queueserver.programs.recover:main", "make a new store of what a damaged one still holds"),
+    "import": Program(
+        "jupyter_queueserver.programs.import_old:main", "take over the queue of a Bluesky Queue Server 0.0.25 from its Redis"
+    ),
     "qserver-clear-lock": Program(
         "jupyter_queueserver.programs.clear_lock:main", "delete the lock of a server that does not run"
     ),

@@ -318,7 +318,7 @@ class FakeWorker:
         self._accepted = None
         self._fates[item_uid] = "withdrawn"
 
-    async def pause(self, deferred: bool, fence: int) -> None:
+    async def pause(self, deferred: bool, fence: int) -> bool:
         """As `WorkerLink.pause`."""
         await self._request("pause", deferred, fence)
         if self._engine != "running":
@@ -328,6 +328,15 @@ class FakeWorker:
             self.emit(EngineState(time=self._clock(), state="running", deferred=True))
         else:
             self._loop.call_soon(self._pause_now)
+        return True
+
+    async def break_off(self, command: Literal["abort", "halt"], fence: int) -> bool:
+        """As `WorkerLink.break_off`."""
+        await self._request("break_off", command, fence)
+        if self._running is None:
+            raise WorkerRefused("No plan of the queue is running.", code="not_running")
+        self._loop.call_soon(self._end, "aborted" if command == "abort" else "halted")
+        return True
 
     async def continue_(self, command: Command, fence: int) -> None:
         """As `WorkerLink.continue_`."""

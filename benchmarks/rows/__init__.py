@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..figures import Figure
-from . import adding, batch, history, http, idle, lists, opening, pausing, plans, starting, status
+from . import adding, batch, history, http, idle, lists, load, opening, pausing, plans, starting, status
 
 ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "plans": plans.measure,
@@ -18,6 +18,7 @@ ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "status": status.measure,
     "lists": lists.measure,
     "history": history.measure,
+    "load": load.measure,
     "pausing": pausing.measure,
     "opening": opening.measure,
     "starting": starting.measure,

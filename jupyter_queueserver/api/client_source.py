@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
-from .registry import Method, Parameter, methods
+from .registry import REQUEST_ID, Method, Parameter, methods
 
 #: Filled in by the client when they are not given.
 IDENTITY = ("user", "user_group")
@@ -54,10 +54,11 @@ def _class(name: str, is_async: bool) -> str:
 
 def _method(method: Method, is_async: bool) -> list[str]:
     prefix, wait = ("async ", "await ") if is_async else ("", "")
-    positional = [each for each in method.parameters if _is_positional(each)]
-    named = [each for each in method.parameters if not _is_positional(each)]
+    taken = _taken(method)
+    positional = [each for each in taken if _is_positional(each)]
+    named = [each for each in taken if not _is_positional(each)]
     parts = ["self", *map(_argument, positional), *(["*"] if named else []), *map(_argument, named)]
-    names = [each.name for each in method.parameters]
+    names = [each.name for each in taken]
     call = f'return {wait}self.request("{method.name}"'
     call += f", **_given({', '.join(f'{name}={name}' for name in names)}))" if names else ")"
     return [
@@ -65,6 +66,10 @@ def _method(method: Method, is_async: bool) -> list[str]:
         *_docstring(method),
         *_wrapped_call(call, 8),
     ]
+
+
+def _taken(method: Method) -> list[Parameter]:
+    return [*method.parameters, REQUEST_ID] if method.is_recorded else list(method.parameters)
 
 
 def _is_positional(parameter: Parameter) -> bool:
@@ -104,10 +109,13 @@ def _wrapped_call(call: str, indent: int) -> list[str]:
 
 def _docstring(method: Method) -> list[str]:
     lines = [f'"""{method.summary}']
-    if method.parameters:
+    taken = _taken(method)
+    if taken:
         lines += ["", "Parameters", "----------"]
-    for parameter in method.parameters:
+    for parameter in taken:
         text = parameter.doc
+        if parameter is REQUEST_ID:
+            text = "To repeat a request that was not answered, without doing it twice: that of the first; None: a fresh one."
         if parameter.name in IDENTITY:
             text = f"{text or 'Who calls.'} None: that of the client."
         elif not parameter.required and "default" not in text and parameter.default is not None:

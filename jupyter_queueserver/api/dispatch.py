@@ -10,23 +10,54 @@ from typing import Any
 
 import msgspec
 
-from ..core.codec import HasJson
+from ..core.codec import HasJson, Verbatim, to_json
 from ..core.config import Config
 from ..core.decision import Step
 from ..core.errors import MalformedRequest, QueueServerError, RequestError, UnknownMethod, UnsupportedParameters, shortened
+from ..core.requests import RequestKey, request_key
+from ..core.rules import requests as request_rules
 from ..core.rules.lock import require_key
 from ..core.rules.submission import echoed
 from ..core.state import State
-from .registry import Context, Method, Present, Sent, methods
+from .registry import REQUEST_ID, REQUEST_USER, Context, Method, Present, Sent, methods
 
 _ENVELOPE = ("method", "params")
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A request whose envelope is right."""
+    """A request whose envelope is right.
+
+    Attributes
+    ----------
+    params
+        Those of the method, as they were sent.
+    request_id, request_user
+        As they were sent; None: they were not.
+    """
 
     method: Method
     params: Mapping[str, Any]
+    request_id: Any = None
+    request_user: Any = None
+
+    def asker(self) -> str | None:
+        """Return who asks: the user that the door knows, else the one that the request names; None: nobody is named."""
+        named = self.params.get("user") if isinstance(self.params, Mapping) else None
+        user = self.request_user or named
+        return user if isinstance(user, str) and user else None
+
+    def key(self) -> RequestKey | None:
+        """Return by what a retry is known, None without an id; raises `RequestError`."""
+        if self.request_id is None or not self.method.is_recorded:
+            return None
+        user = self.request_user if isinstance(self.request_user, str) else None
+        return request_key(self.request_id, self.method.name, self.params, user)
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """What is decided for a request that was done before: it is answered as then."""
+
+    request_id: str
 
 
 def parse_request(request: Any) -> Call:
@@ -44,7 +75,15 @@ def parse_request(request: Any) -> Call:
     method = methods().get(name) if isinstance(name, str) else None
     if method is None:
         raise UnknownMethod(f"Unknown method {name!r}")
-    return Call(method, request.get("params", {}))
+    return _call(method, request.get("params", {}))
+
+
+def _call(method: Method, params: Any) -> Call:
+    common = (REQUEST_ID.name, REQUEST_USER)
+    if not isinstance(params, Mapping) or params.keys().isdisjoint(common):
+        return Call(method, params)
+    own = {name: value for name, value in params.items() if name not in common}
+    return Call(method, own, *map(params.get, common))
 
 
 def checked_params(call: Call) -> dict[str, Any]:
@@ -110,9 +149,9 @@ def _unlocked_params(call: Call, state: State, config: Config) -> dict[str, Any]
     return params
 
 
-def may_fetch(call: Call, state: State, config: Config) -> None:
-    """Raise what would be refused anyway, before anything is fetched for the method."""
-    _unlocked_params(call, state, config)
+def may_fetch(call: Call, state: State, config: Config) -> dict[str, Any]:
+    """Raise what would be refused anyway, before anything is fetched for the method; returns its parameters."""
+    return _unlocked_params(call, state, config)
 
 
 def prepare(call: Call, state: State, new_uid: Callable[[], str], config: Config | None = None) -> Generator[None, None, Any]:
@@ -134,6 +173,27 @@ def decide(call: Call, step: Step, prepared: Any = None, fetched: Any = None) ->
     if call.method.prepare is not None:
         params["prepared"] = prepared
     return {"success": True, "msg": "", **call.method.function(step, **params)}
+
+
+def decide_once(
+    call: Call, step: Step, key: RequestKey, prepared: Callable[[], Any], fetched: Any = None, *, young: int = 0
+) -> Verbatim | Repeated:
+    """`decide` for a request with an id, unless it was done before; its reply is recorded in the same step.
+
+    Parameters
+    ----------
+    prepared
+        Gives what `prepare` found.
+    young
+        See `jupyter_queueserver.core.rules.requests.record`.
+    """
+    if request_rules.is_recorded(step.state, key):
+        return Repeated(key.request_id)
+    if not call.method.even_without_store:  # what must be done in any case is, be there room or not
+        request_rules.require_room(step, young=young)
+    reply = Verbatim.of_text(to_json(decide(call, step, prepared(), fetched)))
+    request_rules.record(step, key, reply.text, young=young)
+    return reply
 
 
 def refuse(call: Call, err: QueueServerError, state: State) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from ..core import codec
 from ..core.errors import RequestError, StateError
 from ..core.rules import execution as rules
+from ..core.rules.guard import require_environment
+from ..core.rules.pending import sentence
 from ..core.status import part_uid
 from .registry import Context, Key, State, Step, read, write
 from .schemas import OBJECT, RUNS, UID
@@ -16,74 +18,106 @@ _RUN_OPTIONS = ("active", "open", "closed")
 
 
 @write(scope=_SCOPE, lock="environment", words="re pause", shape="option", access="execute", waits=True, even_without_store=True)
-def re_pause(step: Step, *, option: Literal["deferred", "immediate"] = "deferred", lock_key: str | None = None) -> dict[str, Any]:
+def re_pause(
+    step: Step,
+    *,
+    option: Literal["deferred", "immediate"] = "deferred",
+    environment_id: str | None = None,
+    lock_key: str | None = None,
+) -> dict[str, Any]:
     """Ask the RunEngine to pause the running plan.
 
     Parameters
     ----------
     option
         ``deferred``: at the next checkpoint; ``immediate``: now, going back to the last checkpoint.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     rules.pause(step, option)
-    return {}
+    pending = step.state.execution.pending
+    return {"msg": sentence(pending)} if pending is not None and pending.overdue else {}
 
 
 @write(scope=_SCOPE, lock="environment", words="re resume", access="execute", waits=True, even_without_store=True)
-def re_resume(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
+def re_resume(step: Step, *, environment_id: str | None = None, lock_key: str | None = None) -> dict[str, Any]:
     """Go on with the paused plan.
 
     Parameters
     ----------
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     rules.continue_plan(step, "resume")
     return {}
 
 
 @write(scope=_SCOPE, lock="environment", words="re stop", access="execute", waits=True, even_without_store=True)
-def re_stop(step: Step, *, keep_first: bool = False, lock_key: str | None = None) -> dict[str, Any]:
+def re_stop(
+    step: Step, *, keep_first: bool = False, environment_id: str | None = None, lock_key: str | None = None
+) -> dict[str, Any]:
     """End the paused plan as a success; the queue stops.
 
     Parameters
     ----------
     keep_first
         Whether the item comes back to the front of the queue, as it does after an abort.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     rules.continue_plan(step, "stop", keep_first=bool(keep_first))
     return {}
 
 
 @write(scope=_SCOPE, lock="environment", words="re abort", access="execute", waits=True, even_without_store=True)
-def re_abort(step: Step, *, keep_first: bool = False, lock_key: str | None = None) -> dict[str, Any]:
+def re_abort(
+    step: Step, *, keep_first: bool = False, environment_id: str | None = None, lock_key: str | None = None
+) -> dict[str, Any]:
     """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
+
+    Also accepted when the plan is not paused although an immediate pause is overdue (status ``re_pending``).
 
     Parameters
     ----------
     keep_first
         As for ``re_stop``; here the item comes back in any case.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     rules.continue_plan(step, "abort", keep_first=bool(keep_first))
     return {}
 
 
 @write(scope=_SCOPE, lock="environment", words="re halt", access="execute", waits=True, even_without_store=True)
-def re_halt(step: Step, *, keep_first: bool = False, lock_key: str | None = None) -> dict[str, Any]:
+def re_halt(
+    step: Step, *, keep_first: bool = False, environment_id: str | None = None, lock_key: str | None = None
+) -> dict[str, Any]:
     """End the paused plan without its clean-up; the item comes back to the front of the queue.
+
+    Also accepted when the plan is not paused although an immediate pause, a stop or an abort is overdue (status ``re_pending``).
 
     Parameters
     ----------
     keep_first
         As for ``re_stop``; here the item comes back in any case.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     rules.continue_plan(step, "halt", keep_first=bool(keep_first))
     return {}
 

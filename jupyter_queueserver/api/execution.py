@@ -16,16 +16,19 @@ from .schemas import COUNT_OR_NULL, ITEM
 _SCOPE = "write:queue:control"
 
 
-@write(scope=_SCOPE, lock="environment", words="queue start", access="execute")
-def queue_start(step: Step, *, lock_key: str | None = None) -> dict[str, Any]:
+@write(scope=_SCOPE, lock="environment", words="queue start", shape="confirm_returned", access="execute")
+def queue_start(step: Step, *, confirm_returned: bool = False, lock_key: str | None = None) -> dict[str, Any]:
     """Begin to work off the queue; an empty queue ends at once.
 
     Parameters
     ----------
+    confirm_returned
+        Whether the items that came back to the queue (``returned``) are confirmed by this; matters if the server is set to ask
+        for it.
     lock_key
         Key of the lock, if the environment is locked.
     """
-    rules.start_queue(step)
+    rules.start_queue(step, confirm_returned=confirm_returned)
     return {}
 
 

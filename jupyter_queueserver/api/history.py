@@ -13,6 +13,7 @@ from .schemas import COUNT_OR_NULL, ITEMS, UID
 @read(
     scope="read:history",
     words="history get",
+    fetch="history_page",
     prefix="Error: ",
     reply={
         "items": Key(ITEMS, [], "ended items, oldest first"),
@@ -20,7 +21,14 @@ from .schemas import COUNT_OR_NULL, ITEMS, UID
         "plan_history_uid": Key(UID, ""),
     },
 )
-def history_get(state: State, context: Context, *, limit: int | None = None, before_uid: str | None = None) -> dict[str, Any]:
+def history_get(
+    state: State,
+    context: Context,
+    *,
+    limit: int | None = None,
+    before_uid: str | None = None,
+    fetched: rules.Fetched | None = None,
+) -> dict[str, Any]:
     """Return what ended, oldest first; all of it, or page by page from the newest entries back.
 
     Parameters
@@ -30,16 +38,29 @@ def history_get(state: State, context: Context, *, limit: int | None = None, bef
     before_uid
         Only entries older than the one with this ``item_uid``: the first one of the page before.
     """
+    state, items = rules.page(state, limit, before_uid, fetched)
     return {
-        "items": list(rules.page(state.history, limit, before_uid)),
-        "items_in_history": len(state.history),
+        "items": items,
+        "items_in_history": state.history.size,
         "plan_history_uid": part_uid(context.epoch, "history", state.versions.history),
     }
 
 
-@write(scope="write:history:edit", lock="queue", prefix="Error: ", words="history clear", shape="size_or_uid")
+@write(
+    scope="write:history:edit",
+    lock="queue",
+    prefix="Error: ",
+    words="history clear",
+    shape="size_or_uid",
+    fetch="history_number",
+)
 def history_clear(
-    step: Step, *, size: int | None = None, item_uid: str | None = None, lock_key: str | None = None
+    step: Step,
+    *,
+    size: int | None = None,
+    item_uid: str | None = None,
+    lock_key: str | None = None,
+    fetched: int | None = None,
 ) -> dict[str, Any]:
     """Drop old entries of the history.
 
@@ -52,5 +73,5 @@ def history_clear(
     lock_key
         Key of the lock, if the queue is locked.
     """
-    rules.clear(step, size, item_uid)
+    rules.clear(step, size, item_uid, fetched)
     return {}

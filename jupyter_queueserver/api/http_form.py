@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.requests import ID_LIMIT
+
+#: Header that may hold the id of a request (`registry.REQUEST_ID`) instead of its body.
+ID_HEADER = "Idempotency-Key"
 #: Methods without a route.
 NOT_SERVED = frozenset({"manager_test"})
 #: Further routes of methods, all of them GET: path -> method and the parameters that the path gives (None: the body does).
@@ -80,6 +84,7 @@ MODE_KEYS = ("loop", "ignore_failures")
 #: What the type of a key does not tell, and keys that are no parameters: JSON Schemas.
 KEY_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "lock_key": {"minLength": 1},
+    "request_id": {"minLength": 1, "maxLength": ID_LIMIT},
     "items": {"items": {"type": "object"}},
     "reload": {"description": "accepted from existing clients; nothing is cached"},
     "reduced": {"type": "boolean", "default": False, "description": "whether plans come in the short form"},

@@ -13,7 +13,7 @@ from . import http_form as form
 from .annotations import annotation_schema
 from .http_routes import OPERATIONS, Operation
 from .openapi_parts import FAILURES, components
-from .registry import Key, Method, Parameter, Sent, methods
+from .registry import REQUEST_ID, Key, Method, Parameter, Sent, methods
 
 #: Given by the key, or chosen by the page; any of them does.
 _SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"bearer": []}, {"keyInQuery": []}, {"tokenInQuery": []}, {"cookie": []}]
@@ -90,6 +90,8 @@ def _method(method: Method) -> dict[str, Any]:
             **_responses(statuses),
         },
     }
+    if method.is_recorded:
+        operation["parameters"] = [{"$ref": "#/components/parameters/RequestId"}]
     if has_body:
         operation["requestBody"] = {
             "required": method.name in form.NEED_BODY,
@@ -112,7 +114,10 @@ def _further(operation: Operation) -> dict[str, Any]:
         "x-scope": operation.scope,
         "responses": {**_success(operation), **_responses(tuple(statuses))},
     }
-    if parameters := _parameters(operation):
+    parameters = _parameters(operation)
+    if operation.name == "queue_upload_spreadsheet":
+        parameters.append({"$ref": "#/components/parameters/RequestId"})
+    if parameters:
         found["parameters"] = parameters
     if operation.body is not None:
         found["requestBody"] = {"required": operation.needs_body, **_content(operation.body_media, operation.body)}
@@ -141,6 +146,8 @@ def body_schema(method: Method) -> dict[str, Any]:
     """Return the JSON Schema of a request's body: the parameters of the method, and what only the HTTP interface knows."""
     shown = [each for each in method.parameters if each.name not in form.IDENTITY_KEYS]
     properties = {each.name: _parameter(each) for each in shown}
+    if method.is_recorded:
+        properties[REQUEST_ID.name] = _parameter(REQUEST_ID)
     properties |= {name: dict(form.KEY_SCHEMAS[name]) for name in sorted(form.GATEWAY_KEYS.get(method.name, ()))}
     schema = {
         "type": "object",
@@ -150,7 +157,8 @@ def body_schema(method: Method) -> dict[str, Any]:
     }
     if method.name != "queue_mode_set":
         return schema
-    direct = {name: {"type": "boolean"} for name in form.MODE_KEYS} | {"lock_key": properties["lock_key"]}
+    direct = {name: {"type": "boolean"} for name in form.MODE_KEYS}
+    direct |= {name: properties[name] for name in ("lock_key", REQUEST_ID.name)}
     return {"anyOf": [schema, {"type": "object", "properties": direct, "additionalProperties": False}]}
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..core.requests import ID_LIMIT
+from .http_form import ID_HEADER
+from .registry import REQUEST_ID
 from .status_schema import STATUS
 
 ERROR: dict[str, Any] = {
@@ -58,6 +61,14 @@ def components() -> dict[str, Any]:
             "Faults": _refusal({"type": "array", "items": _FAULT}),
         },
         "responses": {failure.name: _response(status, failure) for status, failure in FAILURES.items()},
+        "parameters": {
+            "RequestId": {
+                "name": ID_HEADER,
+                "in": "header",
+                "description": f"the same as the key `{REQUEST_ID.name}` of the body: {REQUEST_ID.doc}",
+                "schema": {"type": "string", "minLength": 1, "maxLength": ID_LIMIT},
+            },
+        },
         "securitySchemes": _security(),
     }
 

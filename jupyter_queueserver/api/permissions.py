@@ -21,6 +21,7 @@ def permissions_get(state: State, context: Context) -> dict[str, Any]:
 
 @write(
     scope="write:permissions",
+    access="execute",  # who may change who may do what could let himself do anything
     lock="queue",
     prefix="Error: ",
     words="permissions set",
@@ -42,6 +43,7 @@ def permissions_set(step: Step, *, user_group_permissions: dict, lock_key: str |
 
 @write(
     scope="write:config",
+    access="execute",
     lock="queue",
     prefix="Error: ",
     words="permissions reload",

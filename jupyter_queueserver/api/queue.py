@@ -9,6 +9,7 @@ from ..core.catalogue import Catalogue
 from ..core.items import Item
 from ..core.rules import queue as rules
 from ..core.rules.positions import locate
+from ..core.rules.returned import confirm_items
 from ..core.rules.submission import prepared as prepared_item
 from ..core.rules.submission import updated as updated_item
 from ..core.status import part_uid
@@ -217,6 +218,36 @@ def queue_item_move(
     """
     item = rules.move(step, pos, uid, pos_dest, before_uid, after_uid)
     return {"item": item, "qsize": len(step.state.queue)}
+
+
+@write(
+    scope="write:queue:control",
+    lock="queue",
+    prefix="Failed to confirm items: ",
+    words="queue item confirm",
+    shape="uids",
+    ours=True,
+    reply={
+        "items": Key(ITEMS, [], "the items as they are now"),
+        "qsize": Key(COUNT_OR_NULL, None),
+    },
+)
+def queue_item_confirm(
+    step: Step, *, uid: str | None = None, uids: list[str] | None = None, lock_key: str | None = None
+) -> dict[str, Any]:
+    """Confirm that items that came back to the queue (``returned``) may run again; other items stay as they are.
+
+    Parameters
+    ----------
+    uid
+        Which item.
+    uids
+        Which items, instead of ``uid``.
+    lock_key
+        Key of the lock, if the queue is locked.
+    """
+    items = confirm_items(step, uid, uids)
+    return {"items": items, "qsize": len(step.state.queue)}
 
 
 @write(scope=_EDIT, lock="queue", words="queue clear")

@@ -17,7 +17,7 @@ from ..core.decision import Step
 from ..core.state import State
 
 Access = Literal["read", "write", "execute"]
-Fetch = Literal["permission_files", "re_metadata"]
+Fetch = Literal["permission_files", "re_metadata", "history_page", "history_number", "history_uids"]
 Scope = Literal["environment", "queue"]
 
 #: Methods of the interface whose refusal of unknown parameters has no prefix.
@@ -149,6 +149,8 @@ class Method:
     even_without_store
         Whether it is done although the store cannot take it just now: what must work in any case, such as pausing a plan.  The
         worker's reports tell what came of it, and the next commit holds it.
+    ours
+        Whether it is no part of the interface of Bluesky Queue Server 0.0.25: existing clients do not know it.
     """
 
     name: str
@@ -174,11 +176,17 @@ class Method:
     lenient_names: bool = False
     envelope_prefix: str | None = None
     even_without_store: bool = False
+    ours: bool = False
 
     @property
     def commands(self) -> tuple[tuple[str, str], ...]:
         """Words and shape of each of its commands; empty: no command."""
         return (((self.words, self.shape),) if self.words else ()) + self.further_words
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a request with an id (`REQUEST_ID`) is done once only; reading methods ignore the id."""
+        return self.kind == "write"
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -194,6 +202,18 @@ class Method:
             return self.prefix
         return "" if self.name.startswith(_BARE) else "Error: "
 
+
+#: Taken by every writing method beside its own parameters: a request that comes again with the same id is not done again.
+REQUEST_ID = Parameter(
+    name="request_id",
+    annotation="str | None",
+    required=False,
+    default=None,
+    doc="Chosen by the client, 1 to 128 printable characters, e.g. a fresh UUID: the same request with the same id is not done"
+    " again within 10 minutes, but answered as before.",
+)
+#: What doors that know who asks add to a request with an id: a retry is one of the same user only.
+REQUEST_USER = "request_user"
 
 _methods: dict[str, Method] = {}
 

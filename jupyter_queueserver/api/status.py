@@ -17,6 +17,7 @@ def _status(state: State, context: Context) -> dict[str, Any]:
         version=context.version,
         kernel=context.kernel,
         store_failure=context.store_failure,
+        confirm_returned=context.config.confirm_returned,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..core.codec import Verbatim
 from ..core.errors import RequestError, shortened
 from ..core.rules import tasks as rules
+from ..core.rules.guard import require_environment
 from ..core.state import State
 from .registry import Context, Key, Sent, Step, read, write
 from .schemas import OBJECT, UID_OR_NULL
@@ -32,6 +33,7 @@ def script_upload(
     update_lists: bool = True,
     update_re: bool = False,
     run_in_background: bool = False,
+    environment_id: str | None = None,
     lock_key: str | None = None,
 ) -> dict[str, Any]:
     """Run a script in the environment, as startup code.
@@ -46,9 +48,12 @@ def script_upload(
         Whether ``RE`` and ``db`` may be replaced by the script; else what it makes of them is discarded.
     run_in_background
         Whether it runs in a thread of its own, beside plans; else in the main thread, while the manager is busy.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     uid = rules.start_script(step, script, update_lists=update_lists, update_re=update_re, background=run_in_background)
     return {"task_uid": uid}
 
@@ -62,16 +67,21 @@ def script_upload(
     reply={"task_uid": _TASK_UID},
     waits=True,
 )
-def environment_update(step: Step, *, run_in_background: bool = False, lock_key: str | None = None) -> dict[str, Any]:
+def environment_update(
+    step: Step, *, run_in_background: bool = False, environment_id: str | None = None, lock_key: str | None = None
+) -> dict[str, Any]:
     """Look through the namespace again: make the lists of plans and devices, and use the RunEngine that is there now.
 
     Parameters
     ----------
     run_in_background
         Whether that is done in a thread of its own, beside plans.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     return {"task_uid": rules.start_update(step, background=run_in_background)}
 
 
@@ -95,6 +105,7 @@ def function_execute(
     user_group: str,
     user: str,
     run_in_background: bool = False,
+    environment_id: str | None = None,
     lock_key: str | None = None,
 ) -> dict[str, Any]:
     """Call a function of the environment.
@@ -107,9 +118,12 @@ def function_execute(
         Who calls it.
     run_in_background
         Whether it runs in a thread of its own, beside plans; else in the main thread, while the manager is busy.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     call = rules.start_function(step, item, user=user, user_group=user_group, background=run_in_background)
     return {"item": Verbatim(call), "task_uid": call["item_uid"]}
 
@@ -215,7 +229,12 @@ def _result(state: State, uid: str) -> dict[str, Any]:
     waits=True,
 )
 def kernel_interrupt(
-    step: Step, *, interrupt_task: bool = False, interrupt_plan: bool = False, lock_key: str | None = None
+    step: Step,
+    *,
+    interrupt_task: bool = False,
+    interrupt_plan: bool = False,
+    environment_id: str | None = None,
+    lock_key: str | None = None,
 ) -> dict[str, Any]:
     """Interrupt the worker's kernel: a plan is paused, a task or a cell ends; nothing happens to an idle kernel.
 
@@ -225,8 +244,11 @@ def kernel_interrupt(
         Whether a running foreground task may be interrupted.
     interrupt_plan
         Whether a running plan may be interrupted.
+    environment_id
+        The environment that is meant (key of the status); refused if there is another one by now.  None: whichever is there.
     lock_key
         Key of the lock, if the environment is locked.
     """
+    require_environment(step, environment_id)
     rules.interrupt(step, plan=bool(interrupt_plan), task=bool(interrupt_task))
     return {}

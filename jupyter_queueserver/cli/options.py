@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 
 from ..client.target import ADDRESS_VARIABLE, DEFAULT_ADDRESS, ENCODING_VARIABLE
+from . import outside
 from .commands import commands
 from .completion import SHELLS
 from .output import FORMATS
@@ -69,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
         help=f"must match the server; default: {ENCODING_VARIABLE}, json",
     )
     made.add_argument("-k", "--lock-key", metavar="KEY", help="key of the lock")
+    made.add_argument(
+        "--request-id",
+        metavar="ID",
+        help="id of the request; given again with the same command within 10 minutes, it is not done twice; default: a fresh one",
+    )
     made.add_argument("--data-dir", metavar="DIR", help="data directory of the instance whose manager is meant")
     made.add_argument(
         "--format",
@@ -93,4 +99,5 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _commands() -> str:
     lines = [f"  {command.words} {usage}".rstrip() for command in commands().values() for usage in usage_of(command)]
-    return "\n".join(["commands:", "  monitor", *sorted(lines)])
+    own = [f"  {usage}" for usage in outside.usages()]
+    return "\n".join(["commands:", "  monitor", *sorted(lines), "", "commands with options of their own (-h):", *own])

@@ -12,10 +12,11 @@ import time
 import traceback
 from collections.abc import Sequence
 
+from ..api.registry import REQUEST_ID
 from ..client.blocking import Client
 from ..client.errors import CommunicationError, SettingsError
 from ..instance import find_instance
-from . import completion, first_version
+from . import completion, first_version, outside
 from .commands import MONITOR, read_command
 from .options import parse, parser
 from .output import TextOutput, make_output
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if completion.is_asked():
         completion.answer(parser())
     arguments = sys.argv[1:] if argv is None else argv
+    if (status := outside.run_if_meant(arguments)) is not None:
+        return status
     try:
         options = first_version.parse(arguments) if first_version.is_meant(arguments) else parse(arguments)
     except SystemExit as end:
@@ -97,6 +100,8 @@ def _run(options: argparse.Namespace, output: TextOutput) -> int:
     with Client(address, instance=instance, user=_USER, user_group="primary", encoding=encoding) as client:
         if method is None:
             return _monitor(client, output)
+        if options.request_id is not None and method.is_recorded:
+            params = params | {REQUEST_ID.name: options.request_id}
         reply = client.call(method.name, **params)
     output.reply(reply)
     if reply.get("success", True):

@@ -6,7 +6,8 @@ The shapes: ``none``, ``option``, ``address``, ``move``, ``placed_item`` (queue 
 ``update_item`` (queue update), ``replace_item`` (queue replace), ``size_or_uid`` (history clear), ``mode`` (queue mode set),
 ``on_off`` (queue autostart), ``background`` (environment update), ``permissions_reload``, ``yaml_file`` (permissions set),
 ``function`` (function execute), ``script`` (script upload), ``uid`` (task result, task status), ``interrupt`` (kernel
-interrupt), ``lock`` (lock), ``unlock`` and ``safe`` (manager stop).  ``lock info`` and ``manager kill test`` are ``none``.
+interrupt), ``lock`` (lock), ``unlock``, ``uids`` (queue item confirm), ``confirm_returned`` (queue start)
+and ``safe`` (manager stop).  ``lock info`` and ``manager kill test`` are ``none``.
 """
 
 from __future__ import annotations
@@ -353,6 +354,16 @@ def _safe(words: Sequence[str], command: Command) -> dict[str, Any]:
     raise _needs(words, command)
 
 
+def _uids(words: Sequence[str], command: Command) -> dict[str, Any]:
+    if not words:
+        raise _needs(words, command)
+    return {"uids": list(words)}
+
+
+def _confirm_returned(words: Sequence[str], command: Command) -> dict[str, Any]:
+    return {"confirm_returned": True} if _flag(words, command, "confirm") else {}
+
+
 _CHANGED_ITEM = ("plan <uid> <item>", "instruction <uid> queue-stop")
 _PLACED_ITEM = (
     "plan [front|back|<int>] <item>",
@@ -384,5 +395,7 @@ SHAPES: Mapping[str, Shape] = {
     "interrupt": Shape(("[task|plan]...",), _interrupt),
     "lock": Shape(("environment|queue|all [<note>]",), _lock),
     "unlock": Shape(("",), _none),  # the key is an option
+    "uids": Shape(("<uid>...",), _uids),
+    "confirm_returned": Shape(("[confirm]",), _confirm_returned),
     "safe": Shape(("[safe on|off]",), _safe),
 }

@@ -18,6 +18,8 @@ from rich.text import Text
 #: Longest tables that are shown; `--format text` and `--json` print everything.
 _LONGEST = 200
 _LONGEST_CELL = 200
+#: Most items of the queue of which it is said why they came back.
+_REASONS = 5
 #: Columns that are not folded as long as there is room.
 _WHOLE = ("#", "item", "ending", "started", "took", "runs", "user", "uid", "state", "exit status", "can be")
 #: Keys of every reply, and the change marks that only programs read.
@@ -152,6 +154,11 @@ def _queue(reply: Mapping[str, Any]) -> _Parts:
     for number, item in enumerate(items[:_LONGEST]):
         made.add_row(str(number), *_item_cells(item))
     yield made
+    returned = [item for item in items[:_LONGEST] if isinstance(item.get("returned"), dict)]
+    for item in returned[:_REASONS]:
+        mark = item["returned"]
+        head = "Came back, confirmed: " if mark.get("confirmed") is True else "Came back: "
+        yield Text.assemble((head, "bold"), printable(f"{item.get('name')}, {item.get('item_uid')}. {mark.get('reason')}"))
 
 
 def _count(items: Sequence[Any], where: str, shown: str) -> str:
@@ -173,7 +180,8 @@ def _history(reply: Mapping[str, Any]) -> _Parts:
         runs = ", ".join(f"#{each}" for each in result.get("scan_ids") or ()) or str(len(result.get("run_uids") or ()))
         made.add_row(str(number), name, arguments, ending, *_times(result), runs, uid)
     yield made
-    if message := (items[-1].get("result") or {}).get("msg"):
+    last = items[-1].get("result") or {}
+    if message := last.get("summary") or last.get("msg"):
         yield Text.assemble(("Last: ", "bold"), printable(str(message)))
 
 

@@ -22,7 +22,12 @@ class AsyncMethods(ABC):
         """Call a method; raise `RequestFailed` when the manager refuses."""
 
     async def re_pause(
-        self, option: Literal["deferred", "immediate"] | None = None, *, lock_key: str | None = None
+        self,
+        option: Literal["deferred", "immediate"] | None = None,
+        *,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Ask the RunEngine to pause the running plan.
 
@@ -31,32 +36,59 @@ class AsyncMethods(ABC):
         option
             ``deferred``: at the next checkpoint; ``immediate``: now, going back to the last checkpoint.
             Default: 'deferred'.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_pause", **_given(option=option, lock_key=lock_key))
+        return await self.request(
+            "re_pause",
+            **_given(option=option, environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    async def re_resume(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def re_resume(
+        self, *, environment_id: str | None = None, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Go on with the paused plan.
 
         Parameters
         ----------
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_resume", **_given(lock_key=lock_key))
+        return await self.request(
+            "re_resume",
+            **_given(environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    async def re_stop(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
+    async def re_stop(
+        self,
+        *,
+        keep_first: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """End the paused plan as a success; the queue stops.
 
         Parameters
@@ -64,18 +96,34 @@ class AsyncMethods(ABC):
         keep_first
             Whether the item comes back to the front of the queue, as it does after an abort. Default:
             False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_stop", **_given(keep_first=keep_first, lock_key=lock_key))
+        return await self.request(
+            "re_stop",
+            **_given(
+                keep_first=keep_first, environment_id=environment_id, lock_key=lock_key, request_id=request_id
+            ),
+        )
 
     async def re_abort(
-        self, *, keep_first: bool | None = None, lock_key: str | None = None
+        self,
+        *,
+        keep_first: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
 
@@ -83,32 +131,61 @@ class AsyncMethods(ABC):
         ----------
         keep_first
             As for ``re_stop``; here the item comes back in any case. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_abort", **_given(keep_first=keep_first, lock_key=lock_key))
+        return await self.request(
+            "re_abort",
+            **_given(
+                keep_first=keep_first, environment_id=environment_id, lock_key=lock_key, request_id=request_id
+            ),
+        )
 
-    async def re_halt(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
+    async def re_halt(
+        self,
+        *,
+        keep_first: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """End the paused plan without its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
         keep_first
             As for ``re_stop``; here the item comes back in any case. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("re_halt", **_given(keep_first=keep_first, lock_key=lock_key))
+        return await self.request(
+            "re_halt",
+            **_given(
+                keep_first=keep_first, environment_id=environment_id, lock_key=lock_key, request_id=request_id
+            ),
+        )
 
     async def re_runs(self, option: Literal["active", "open", "closed"] | None = None) -> dict[str, Any]:
         """Return the runs of the running plan.
@@ -136,97 +213,151 @@ class AsyncMethods(ABC):
         """
         return await self.request("re_metadata")
 
-    async def environment_open(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def environment_open(
+        self, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Start the worker and load the startup code; the status tells when it is ready.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("environment_open", **_given(lock_key=lock_key))
+        return await self.request("environment_open", **_given(lock_key=lock_key, request_id=request_id))
 
-    async def environment_close(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def environment_close(
+        self, *, environment_id: str | None = None, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """End the worker in order.
 
         Parameters
         ----------
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("environment_close", **_given(lock_key=lock_key))
+        return await self.request(
+            "environment_close",
+            **_given(environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    async def environment_destroy(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def environment_destroy(
+        self, *, environment_id: str | None = None, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Kill the worker, whatever it does; a running plan is lost.
 
         Parameters
         ----------
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("environment_destroy", **_given(lock_key=lock_key))
+        return await self.request(
+            "environment_destroy",
+            **_given(environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    async def queue_start(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def queue_start(
+        self,
+        *,
+        confirm_returned: bool | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """Begin to work off the queue; an empty queue ends at once.
 
         Parameters
         ----------
+        confirm_returned
+            Whether the items that came back to the queue (``returned``) are confirmed by this; matters
+            if the server is set to ask for it. Default: False.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("queue_start", **_given(lock_key=lock_key))
+        return await self.request(
+            "queue_start",
+            **_given(confirm_returned=confirm_returned, lock_key=lock_key, request_id=request_id),
+        )
 
-    async def queue_stop(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def queue_stop(
+        self, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Stop after the running plan.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("queue_stop", **_given(lock_key=lock_key))
+        return await self.request("queue_stop", **_given(lock_key=lock_key, request_id=request_id))
 
-    async def queue_stop_cancel(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def queue_stop_cancel(
+        self, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Take a request to stop back.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("queue_stop_cancel", **_given(lock_key=lock_key))
+        return await self.request("queue_stop_cancel", **_given(lock_key=lock_key, request_id=request_id))
 
-    async def queue_autostart(self, enable: bool, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def queue_autostart(
+        self, enable: bool, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Let the queue start by itself whenever it can, or no longer.
 
         Parameters
@@ -235,13 +366,19 @@ class AsyncMethods(ABC):
             Whether it does.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("queue_autostart", **_given(enable=enable, lock_key=lock_key))
+        return await self.request(
+            "queue_autostart",
+            **_given(enable=enable, lock_key=lock_key, request_id=request_id),
+        )
 
     async def queue_item_execute(
         self,
@@ -250,6 +387,7 @@ class AsyncMethods(ABC):
         user_group: str | None = None,
         user: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Start a plan or an instruction at once, past the queue; the queue does not go on after it.
 
@@ -263,6 +401,9 @@ class AsyncMethods(ABC):
             Who submits it. None: that of the client.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -272,7 +413,7 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "queue_item_execute",
-            **_given(item=item, user_group=user_group, user=user, lock_key=lock_key),
+            **_given(item=item, user_group=user_group, user=user, lock_key=lock_key, request_id=request_id),
         )
 
     async def history_get(self, *, limit: int | None = None, before_uid: str | None = None) -> dict[str, Any]:
@@ -294,7 +435,12 @@ class AsyncMethods(ABC):
         return await self.request("history_get", **_given(limit=limit, before_uid=before_uid))
 
     async def history_clear(
-        self, *, size: int | None = None, item_uid: str | None = None, lock_key: str | None = None
+        self,
+        *,
+        size: int | None = None,
+        item_uid: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Drop old entries of the history.
 
@@ -306,13 +452,19 @@ class AsyncMethods(ABC):
             Drop this entry and all older ones, instead of ``size``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("history_clear", **_given(size=size, item_uid=item_uid, lock_key=lock_key))
+        return await self.request(
+            "history_clear",
+            **_given(size=size, item_uid=item_uid, lock_key=lock_key, request_id=request_id),
+        )
 
     async def plans_allowed(self, *, user_group: str | None = None) -> dict[str, Any]:
         """Return the plans that a user group may submit.
@@ -372,6 +524,7 @@ class AsyncMethods(ABC):
         environment: bool | None = None,
         queue: bool | None = None,
         note: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Lock the environment, the queue or both: what changes them is refused without the key.
 
@@ -387,6 +540,9 @@ class AsyncMethods(ABC):
             What is locked; at least one of them. Default: False.
         note
             Text for the others.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -396,7 +552,14 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "lock",
-            **_given(lock_key=lock_key, user=user, environment=environment, queue=queue, note=note),
+            **_given(
+                lock_key=lock_key,
+                user=user,
+                environment=environment,
+                queue=queue,
+                note=note,
+                request_id=request_id,
+            ),
         )
 
     async def lock_info(self, *, lock_key: str | None = None) -> dict[str, Any]:
@@ -415,13 +578,16 @@ class AsyncMethods(ABC):
         """
         return await self.request("lock_info", **_given(lock_key=lock_key))
 
-    async def unlock(self, lock_key: str) -> dict[str, Any]:
+    async def unlock(self, lock_key: str, *, request_id: str | None = None) -> dict[str, Any]:
         """Take the lock off.
 
         Parameters
         ----------
         lock_key
             The key, or the server's emergency key.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -429,47 +595,61 @@ class AsyncMethods(ABC):
             The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
             (changes with every locking and unlocking).
         """
-        return await self.request("unlock", **_given(lock_key=lock_key))
+        return await self.request("unlock", **_given(lock_key=lock_key, request_id=request_id))
 
-    async def manager_stop(self, option: Literal["safe_on", "safe_off"] | None = None) -> dict[str, Any]:
+    async def manager_stop(
+        self, option: Literal["safe_on", "safe_off"] | None = None, *, request_id: str | None = None
+    ) -> dict[str, Any]:
         """End the manager, its environment and its watchdog.
 
         Parameters
         ----------
         option
             ``safe_on``: only when idle; ``safe_off``: whatever runs is lost. Default: 'safe_on'.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("manager_stop", **_given(option=option))
+        return await self.request("manager_stop", **_given(option=option, request_id=request_id))
 
-    async def manager_kill(self) -> dict[str, Any]:
+    async def manager_kill(self, *, request_id: str | None = None) -> dict[str, Any]:
         """Block the manager's loop for ever, without an answer: a test of the watchdog, which starts another.
 
+        Parameters
+        ----------
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
+
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("manager_kill")
+        return await self.request("manager_kill", **_given(request_id=request_id))
 
-    async def manager_test(self, test_name: str) -> dict[str, Any]:
+    async def manager_test(self, test_name: str, *, request_id: str | None = None) -> dict[str, Any]:
         """Try something that tests of the server need; ``reserve_kernel``: whether an item could be started now.
 
         Parameters
         ----------
         test_name
             What is tried.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("manager_test", **_given(test_name=test_name))
+        return await self.request("manager_test", **_given(test_name=test_name, request_id=request_id))
 
     async def permissions_get(self) -> dict[str, Any]:
         """Return which plans, devices and functions each user group may use.
@@ -482,7 +662,11 @@ class AsyncMethods(ABC):
         return await self.request("permissions_get")
 
     async def permissions_set(
-        self, user_group_permissions: dict[str, Any], *, lock_key: str | None = None
+        self,
+        user_group_permissions: dict[str, Any],
+        *,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Exchange the permissions; queued items are checked again when they are started.
 
@@ -492,6 +676,9 @@ class AsyncMethods(ABC):
             The permissions of all groups, in the form of the file.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -500,7 +687,7 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "permissions_set",
-            **_given(user_group_permissions=user_group_permissions, lock_key=lock_key),
+            **_given(user_group_permissions=user_group_permissions, lock_key=lock_key, request_id=request_id),
         )
 
     async def permissions_reload(
@@ -509,6 +696,7 @@ class AsyncMethods(ABC):
         restore_plans_devices: bool | None = None,
         restore_permissions: bool | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Read the permissions again from their file, and the lists of plans and devices from theirs.
 
@@ -522,6 +710,9 @@ class AsyncMethods(ABC):
             Default: True.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -534,6 +725,7 @@ class AsyncMethods(ABC):
                 restore_plans_devices=restore_plans_devices,
                 restore_permissions=restore_permissions,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -559,6 +751,7 @@ class AsyncMethods(ABC):
         after_uid: str | None = None,
         negative_pos: Literal["index", "insert"] | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Add a plan or an instruction to the queue.
 
@@ -582,6 +775,9 @@ class AsyncMethods(ABC):
             'index'.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -600,6 +796,7 @@ class AsyncMethods(ABC):
                 after_uid=after_uid,
                 negative_pos=negative_pos,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -611,6 +808,7 @@ class AsyncMethods(ABC):
         user: str | None = None,
         replace: bool | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Put a changed item into the place of a queued one.
 
@@ -626,6 +824,9 @@ class AsyncMethods(ABC):
             Whether the item gets a new uid. Default: False.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -635,7 +836,14 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "queue_item_update",
-            **_given(item=item, user_group=user_group, user=user, replace=replace, lock_key=lock_key),
+            **_given(
+                item=item,
+                user_group=user_group,
+                user=user,
+                replace=replace,
+                lock_key=lock_key,
+                request_id=request_id,
+            ),
         )
 
     async def queue_item_get(self, *, pos: int | str | None = None, uid: str | None = None) -> dict[str, Any]:
@@ -656,7 +864,12 @@ class AsyncMethods(ABC):
         return await self.request("queue_item_get", **_given(pos=pos, uid=uid))
 
     async def queue_item_remove(
-        self, *, pos: int | str | None = None, uid: str | None = None, lock_key: str | None = None
+        self,
+        *,
+        pos: int | str | None = None,
+        uid: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take one item out of the queue.
 
@@ -668,13 +881,19 @@ class AsyncMethods(ABC):
             Its uid, instead of ``pos``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``, ``item`` (the removed item), ``qsize``.
         """
-        return await self.request("queue_item_remove", **_given(pos=pos, uid=uid, lock_key=lock_key))
+        return await self.request(
+            "queue_item_remove",
+            **_given(pos=pos, uid=uid, lock_key=lock_key, request_id=request_id),
+        )
 
     async def queue_item_move(
         self,
@@ -685,6 +904,7 @@ class AsyncMethods(ABC):
         before_uid: str | None = None,
         after_uid: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Move one item to another place of the queue.
 
@@ -702,6 +922,9 @@ class AsyncMethods(ABC):
             Place beside a queued item, instead of ``pos_dest``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -717,25 +940,65 @@ class AsyncMethods(ABC):
                 before_uid=before_uid,
                 after_uid=after_uid,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
-    async def queue_clear(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def queue_item_confirm(
+        self,
+        *,
+        uid: str | None = None,
+        uids: list[str] | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Confirm that items that came back to the queue (``returned``) may run again; other items stay as they are.
+
+        Parameters
+        ----------
+        uid
+            Which item.
+        uids
+            Which items, instead of ``uid``.
+        lock_key
+            Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (the items as they are now), ``qsize``.
+        """
+        return await self.request(
+            "queue_item_confirm",
+            **_given(uid=uid, uids=uids, lock_key=lock_key, request_id=request_id),
+        )
+
+    async def queue_clear(
+        self, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Remove all queued items; the running one stays.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("queue_clear", **_given(lock_key=lock_key))
+        return await self.request("queue_clear", **_given(lock_key=lock_key, request_id=request_id))
 
-    async def queue_mode_set(self, mode: dict | str, *, lock_key: str | None = None) -> dict[str, Any]:
+    async def queue_mode_set(
+        self, mode: dict | str, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Set how the queue is worked off.
 
         Parameters
@@ -744,13 +1007,19 @@ class AsyncMethods(ABC):
             Some of the flags ``loop`` and ``ignore_failures``, the others stay; or ``default``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return await self.request("queue_mode_set", **_given(mode=mode, lock_key=lock_key))
+        return await self.request(
+            "queue_mode_set",
+            **_given(mode=mode, lock_key=lock_key, request_id=request_id),
+        )
 
     async def queue_item_add_batch(
         self,
@@ -762,6 +1031,7 @@ class AsyncMethods(ABC):
         before_uid: str | None = None,
         after_uid: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Add several items, all or none.
 
@@ -781,6 +1051,9 @@ class AsyncMethods(ABC):
             Place beside a queued item, instead of ``pos``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -798,11 +1071,17 @@ class AsyncMethods(ABC):
                 before_uid=before_uid,
                 after_uid=after_uid,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
     async def queue_item_remove_batch(
-        self, uids: list[dict[str, Any]], *, ignore_missing: bool | None = None, lock_key: str | None = None
+        self,
+        uids: list[dict[str, Any]],
+        *,
+        ignore_missing: bool | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take several items out of the queue.
 
@@ -815,6 +1094,9 @@ class AsyncMethods(ABC):
             True.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -824,7 +1106,7 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "queue_item_remove_batch",
-            **_given(uids=uids, ignore_missing=ignore_missing, lock_key=lock_key),
+            **_given(uids=uids, ignore_missing=ignore_missing, lock_key=lock_key, request_id=request_id),
         )
 
     async def queue_item_move_batch(
@@ -836,6 +1118,7 @@ class AsyncMethods(ABC):
         after_uid: str | None = None,
         reorder: bool | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Move several items, as one block.
 
@@ -854,6 +1137,9 @@ class AsyncMethods(ABC):
             False.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -870,6 +1156,62 @@ class AsyncMethods(ABC):
                 after_uid=after_uid,
                 reorder=reorder,
                 lock_key=lock_key,
+                request_id=request_id,
+            ),
+        )
+
+    async def queue_restore(
+        self,
+        items: list[dict[str, Any]],
+        *,
+        history: list | None = None,
+        running: dict | None = None,
+        mode: dict | None = None,
+        how: Literal["empty", "replace", "append"] | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Put the items of a backup into queue and history, all or none; nothing starts by itself afterwards (autostart is off).
+
+        Parameters
+        ----------
+        items
+            Of the queue, front first, as ``queue_get`` gave them.
+        history
+            Oldest first, as ``history_get`` gave them; None: none.
+        running
+            The item that was running then; it is put to the front with the mark ``returned``.
+        mode
+            Queue mode to set; None: it stays.
+        how
+            ``empty``: refuse if there are items in queue or history (``not_empty``); ``replace``: drop
+            those; ``append``: put the new ones behind those, without those whose uid is there already.
+            Default: 'empty'.
+        lock_key
+            Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``restored_items`` (how many were put into the queue),
+            ``restored_entries`` (how many were put into the history), ``left_out`` (how many were not,
+            because their uid is in queue or history already), ``left_out_uids`` (uids of the first of
+            them), ``returned`` (uid of the item that was running, which stands at the front with a
+            mark).
+        """
+        return await self.request(
+            "queue_restore",
+            **_given(
+                items=items,
+                history=history,
+                running=running,
+                mode=mode,
+                how=how,
+                lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -911,7 +1253,9 @@ class AsyncMethods(ABC):
         update_lists: bool | None = None,
         update_re: bool | None = None,
         run_in_background: bool | None = None,
+        environment_id: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Run a script in the environment, as startup code.
 
@@ -927,8 +1271,14 @@ class AsyncMethods(ABC):
         run_in_background
             Whether it runs in a thread of its own, beside plans; else in the main thread, while the
             manager is busy. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -943,12 +1293,19 @@ class AsyncMethods(ABC):
                 update_lists=update_lists,
                 update_re=update_re,
                 run_in_background=run_in_background,
+                environment_id=environment_id,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
     async def environment_update(
-        self, *, run_in_background: bool | None = None, lock_key: str | None = None
+        self,
+        *,
+        run_in_background: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Look through the namespace again: make the lists of plans and devices, and use the RunEngine that is there now.
 
@@ -956,8 +1313,14 @@ class AsyncMethods(ABC):
         ----------
         run_in_background
             Whether that is done in a thread of its own, beside plans. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -967,7 +1330,12 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "environment_update",
-            **_given(run_in_background=run_in_background, lock_key=lock_key),
+            **_given(
+                run_in_background=run_in_background,
+                environment_id=environment_id,
+                lock_key=lock_key,
+                request_id=request_id,
+            ),
         )
 
     async def function_execute(
@@ -977,7 +1345,9 @@ class AsyncMethods(ABC):
         user_group: str | None = None,
         user: str | None = None,
         run_in_background: bool | None = None,
+        environment_id: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Call a function of the environment.
 
@@ -992,8 +1362,14 @@ class AsyncMethods(ABC):
         run_in_background
             Whether it runs in a thread of its own, beside plans; else in the main thread, while the
             manager is busy. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1008,7 +1384,9 @@ class AsyncMethods(ABC):
                 user_group=user_group,
                 user=user,
                 run_in_background=run_in_background,
+                environment_id=environment_id,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -1048,7 +1426,9 @@ class AsyncMethods(ABC):
         *,
         interrupt_task: bool | None = None,
         interrupt_plan: bool | None = None,
+        environment_id: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Interrupt the worker's kernel: a plan is paused, a task or a cell ends; nothing happens to an idle kernel.
 
@@ -1058,8 +1438,14 @@ class AsyncMethods(ABC):
             Whether a running foreground task may be interrupted. Default: False.
         interrupt_plan
             Whether a running plan may be interrupted. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1068,7 +1454,13 @@ class AsyncMethods(ABC):
         """
         return await self.request(
             "kernel_interrupt",
-            **_given(interrupt_task=interrupt_task, interrupt_plan=interrupt_plan, lock_key=lock_key),
+            **_given(
+                interrupt_task=interrupt_task,
+                interrupt_plan=interrupt_plan,
+                environment_id=environment_id,
+                lock_key=lock_key,
+                request_id=request_id,
+            ),
         )
 
 
@@ -1080,7 +1472,12 @@ class BlockingMethods(ABC):
         """Call a method; raise `RequestFailed` when the manager refuses."""
 
     def re_pause(
-        self, option: Literal["deferred", "immediate"] | None = None, *, lock_key: str | None = None
+        self,
+        option: Literal["deferred", "immediate"] | None = None,
+        *,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Ask the RunEngine to pause the running plan.
 
@@ -1089,32 +1486,59 @@ class BlockingMethods(ABC):
         option
             ``deferred``: at the next checkpoint; ``immediate``: now, going back to the last checkpoint.
             Default: 'deferred'.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_pause", **_given(option=option, lock_key=lock_key))
+        return self.request(
+            "re_pause",
+            **_given(option=option, environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    def re_resume(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def re_resume(
+        self, *, environment_id: str | None = None, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Go on with the paused plan.
 
         Parameters
         ----------
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_resume", **_given(lock_key=lock_key))
+        return self.request(
+            "re_resume",
+            **_given(environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    def re_stop(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
+    def re_stop(
+        self,
+        *,
+        keep_first: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """End the paused plan as a success; the queue stops.
 
         Parameters
@@ -1122,49 +1546,96 @@ class BlockingMethods(ABC):
         keep_first
             Whether the item comes back to the front of the queue, as it does after an abort. Default:
             False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_stop", **_given(keep_first=keep_first, lock_key=lock_key))
+        return self.request(
+            "re_stop",
+            **_given(
+                keep_first=keep_first, environment_id=environment_id, lock_key=lock_key, request_id=request_id
+            ),
+        )
 
-    def re_abort(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
+    def re_abort(
+        self,
+        *,
+        keep_first: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """End the paused plan as a failure, with its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
         keep_first
             As for ``re_stop``; here the item comes back in any case. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_abort", **_given(keep_first=keep_first, lock_key=lock_key))
+        return self.request(
+            "re_abort",
+            **_given(
+                keep_first=keep_first, environment_id=environment_id, lock_key=lock_key, request_id=request_id
+            ),
+        )
 
-    def re_halt(self, *, keep_first: bool | None = None, lock_key: str | None = None) -> dict[str, Any]:
+    def re_halt(
+        self,
+        *,
+        keep_first: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """End the paused plan without its clean-up; the item comes back to the front of the queue.
 
         Parameters
         ----------
         keep_first
             As for ``re_stop``; here the item comes back in any case. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("re_halt", **_given(keep_first=keep_first, lock_key=lock_key))
+        return self.request(
+            "re_halt",
+            **_given(
+                keep_first=keep_first, environment_id=environment_id, lock_key=lock_key, request_id=request_id
+            ),
+        )
 
     def re_runs(self, option: Literal["active", "open", "closed"] | None = None) -> dict[str, Any]:
         """Return the runs of the running plan.
@@ -1192,97 +1663,149 @@ class BlockingMethods(ABC):
         """
         return self.request("re_metadata")
 
-    def environment_open(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def environment_open(
+        self, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Start the worker and load the startup code; the status tells when it is ready.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("environment_open", **_given(lock_key=lock_key))
+        return self.request("environment_open", **_given(lock_key=lock_key, request_id=request_id))
 
-    def environment_close(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def environment_close(
+        self, *, environment_id: str | None = None, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """End the worker in order.
 
         Parameters
         ----------
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("environment_close", **_given(lock_key=lock_key))
+        return self.request(
+            "environment_close",
+            **_given(environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    def environment_destroy(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def environment_destroy(
+        self, *, environment_id: str | None = None, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Kill the worker, whatever it does; a running plan is lost.
 
         Parameters
         ----------
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("environment_destroy", **_given(lock_key=lock_key))
+        return self.request(
+            "environment_destroy",
+            **_given(environment_id=environment_id, lock_key=lock_key, request_id=request_id),
+        )
 
-    def queue_start(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def queue_start(
+        self,
+        *,
+        confirm_returned: bool | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
         """Begin to work off the queue; an empty queue ends at once.
 
         Parameters
         ----------
+        confirm_returned
+            Whether the items that came back to the queue (``returned``) are confirmed by this; matters
+            if the server is set to ask for it. Default: False.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("queue_start", **_given(lock_key=lock_key))
+        return self.request(
+            "queue_start",
+            **_given(confirm_returned=confirm_returned, lock_key=lock_key, request_id=request_id),
+        )
 
-    def queue_stop(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def queue_stop(self, *, lock_key: str | None = None, request_id: str | None = None) -> dict[str, Any]:
         """Stop after the running plan.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("queue_stop", **_given(lock_key=lock_key))
+        return self.request("queue_stop", **_given(lock_key=lock_key, request_id=request_id))
 
-    def queue_stop_cancel(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def queue_stop_cancel(
+        self, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Take a request to stop back.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("queue_stop_cancel", **_given(lock_key=lock_key))
+        return self.request("queue_stop_cancel", **_given(lock_key=lock_key, request_id=request_id))
 
-    def queue_autostart(self, enable: bool, *, lock_key: str | None = None) -> dict[str, Any]:
+    def queue_autostart(
+        self, enable: bool, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Let the queue start by itself whenever it can, or no longer.
 
         Parameters
@@ -1291,13 +1814,19 @@ class BlockingMethods(ABC):
             Whether it does.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("queue_autostart", **_given(enable=enable, lock_key=lock_key))
+        return self.request(
+            "queue_autostart",
+            **_given(enable=enable, lock_key=lock_key, request_id=request_id),
+        )
 
     def queue_item_execute(
         self,
@@ -1306,6 +1835,7 @@ class BlockingMethods(ABC):
         user_group: str | None = None,
         user: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Start a plan or an instruction at once, past the queue; the queue does not go on after it.
 
@@ -1319,6 +1849,9 @@ class BlockingMethods(ABC):
             Who submits it. None: that of the client.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1328,7 +1861,7 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "queue_item_execute",
-            **_given(item=item, user_group=user_group, user=user, lock_key=lock_key),
+            **_given(item=item, user_group=user_group, user=user, lock_key=lock_key, request_id=request_id),
         )
 
     def history_get(self, *, limit: int | None = None, before_uid: str | None = None) -> dict[str, Any]:
@@ -1350,7 +1883,12 @@ class BlockingMethods(ABC):
         return self.request("history_get", **_given(limit=limit, before_uid=before_uid))
 
     def history_clear(
-        self, *, size: int | None = None, item_uid: str | None = None, lock_key: str | None = None
+        self,
+        *,
+        size: int | None = None,
+        item_uid: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Drop old entries of the history.
 
@@ -1362,13 +1900,19 @@ class BlockingMethods(ABC):
             Drop this entry and all older ones, instead of ``size``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("history_clear", **_given(size=size, item_uid=item_uid, lock_key=lock_key))
+        return self.request(
+            "history_clear",
+            **_given(size=size, item_uid=item_uid, lock_key=lock_key, request_id=request_id),
+        )
 
     def plans_allowed(self, *, user_group: str | None = None) -> dict[str, Any]:
         """Return the plans that a user group may submit.
@@ -1428,6 +1972,7 @@ class BlockingMethods(ABC):
         environment: bool | None = None,
         queue: bool | None = None,
         note: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Lock the environment, the queue or both: what changes them is refused without the key.
 
@@ -1443,6 +1988,9 @@ class BlockingMethods(ABC):
             What is locked; at least one of them. Default: False.
         note
             Text for the others.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1452,7 +2000,14 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "lock",
-            **_given(lock_key=lock_key, user=user, environment=environment, queue=queue, note=note),
+            **_given(
+                lock_key=lock_key,
+                user=user,
+                environment=environment,
+                queue=queue,
+                note=note,
+                request_id=request_id,
+            ),
         )
 
     def lock_info(self, *, lock_key: str | None = None) -> dict[str, Any]:
@@ -1471,13 +2026,16 @@ class BlockingMethods(ABC):
         """
         return self.request("lock_info", **_given(lock_key=lock_key))
 
-    def unlock(self, lock_key: str) -> dict[str, Any]:
+    def unlock(self, lock_key: str, *, request_id: str | None = None) -> dict[str, Any]:
         """Take the lock off.
 
         Parameters
         ----------
         lock_key
             The key, or the server's emergency key.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1485,47 +2043,61 @@ class BlockingMethods(ABC):
             The reply: ``success``, ``msg``, ``lock_info`` (who has locked what), ``lock_info_uid``
             (changes with every locking and unlocking).
         """
-        return self.request("unlock", **_given(lock_key=lock_key))
+        return self.request("unlock", **_given(lock_key=lock_key, request_id=request_id))
 
-    def manager_stop(self, option: Literal["safe_on", "safe_off"] | None = None) -> dict[str, Any]:
+    def manager_stop(
+        self, option: Literal["safe_on", "safe_off"] | None = None, *, request_id: str | None = None
+    ) -> dict[str, Any]:
         """End the manager, its environment and its watchdog.
 
         Parameters
         ----------
         option
             ``safe_on``: only when idle; ``safe_off``: whatever runs is lost. Default: 'safe_on'.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("manager_stop", **_given(option=option))
+        return self.request("manager_stop", **_given(option=option, request_id=request_id))
 
-    def manager_kill(self) -> dict[str, Any]:
+    def manager_kill(self, *, request_id: str | None = None) -> dict[str, Any]:
         """Block the manager's loop for ever, without an answer: a test of the watchdog, which starts another.
 
+        Parameters
+        ----------
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
+
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("manager_kill")
+        return self.request("manager_kill", **_given(request_id=request_id))
 
-    def manager_test(self, test_name: str) -> dict[str, Any]:
+    def manager_test(self, test_name: str, *, request_id: str | None = None) -> dict[str, Any]:
         """Try something that tests of the server need; ``reserve_kernel``: whether an item could be started now.
 
         Parameters
         ----------
         test_name
             What is tried.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("manager_test", **_given(test_name=test_name))
+        return self.request("manager_test", **_given(test_name=test_name, request_id=request_id))
 
     def permissions_get(self) -> dict[str, Any]:
         """Return which plans, devices and functions each user group may use.
@@ -1538,7 +2110,11 @@ class BlockingMethods(ABC):
         return self.request("permissions_get")
 
     def permissions_set(
-        self, user_group_permissions: dict[str, Any], *, lock_key: str | None = None
+        self,
+        user_group_permissions: dict[str, Any],
+        *,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Exchange the permissions; queued items are checked again when they are started.
 
@@ -1548,6 +2124,9 @@ class BlockingMethods(ABC):
             The permissions of all groups, in the form of the file.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1556,7 +2135,7 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "permissions_set",
-            **_given(user_group_permissions=user_group_permissions, lock_key=lock_key),
+            **_given(user_group_permissions=user_group_permissions, lock_key=lock_key, request_id=request_id),
         )
 
     def permissions_reload(
@@ -1565,6 +2144,7 @@ class BlockingMethods(ABC):
         restore_plans_devices: bool | None = None,
         restore_permissions: bool | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Read the permissions again from their file, and the lists of plans and devices from theirs.
 
@@ -1578,6 +2158,9 @@ class BlockingMethods(ABC):
             Default: True.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1590,6 +2173,7 @@ class BlockingMethods(ABC):
                 restore_plans_devices=restore_plans_devices,
                 restore_permissions=restore_permissions,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -1615,6 +2199,7 @@ class BlockingMethods(ABC):
         after_uid: str | None = None,
         negative_pos: Literal["index", "insert"] | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Add a plan or an instruction to the queue.
 
@@ -1638,6 +2223,9 @@ class BlockingMethods(ABC):
             'index'.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1656,6 +2244,7 @@ class BlockingMethods(ABC):
                 after_uid=after_uid,
                 negative_pos=negative_pos,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -1667,6 +2256,7 @@ class BlockingMethods(ABC):
         user: str | None = None,
         replace: bool | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Put a changed item into the place of a queued one.
 
@@ -1682,6 +2272,9 @@ class BlockingMethods(ABC):
             Whether the item gets a new uid. Default: False.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1691,7 +2284,14 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "queue_item_update",
-            **_given(item=item, user_group=user_group, user=user, replace=replace, lock_key=lock_key),
+            **_given(
+                item=item,
+                user_group=user_group,
+                user=user,
+                replace=replace,
+                lock_key=lock_key,
+                request_id=request_id,
+            ),
         )
 
     def queue_item_get(self, *, pos: int | str | None = None, uid: str | None = None) -> dict[str, Any]:
@@ -1712,7 +2312,12 @@ class BlockingMethods(ABC):
         return self.request("queue_item_get", **_given(pos=pos, uid=uid))
 
     def queue_item_remove(
-        self, *, pos: int | str | None = None, uid: str | None = None, lock_key: str | None = None
+        self,
+        *,
+        pos: int | str | None = None,
+        uid: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take one item out of the queue.
 
@@ -1724,13 +2329,19 @@ class BlockingMethods(ABC):
             Its uid, instead of ``pos``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``, ``item`` (the removed item), ``qsize``.
         """
-        return self.request("queue_item_remove", **_given(pos=pos, uid=uid, lock_key=lock_key))
+        return self.request(
+            "queue_item_remove",
+            **_given(pos=pos, uid=uid, lock_key=lock_key, request_id=request_id),
+        )
 
     def queue_item_move(
         self,
@@ -1741,6 +2352,7 @@ class BlockingMethods(ABC):
         before_uid: str | None = None,
         after_uid: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Move one item to another place of the queue.
 
@@ -1758,6 +2370,9 @@ class BlockingMethods(ABC):
             Place beside a queued item, instead of ``pos_dest``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1773,25 +2388,63 @@ class BlockingMethods(ABC):
                 before_uid=before_uid,
                 after_uid=after_uid,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
-    def queue_clear(self, *, lock_key: str | None = None) -> dict[str, Any]:
+    def queue_item_confirm(
+        self,
+        *,
+        uid: str | None = None,
+        uids: list[str] | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Confirm that items that came back to the queue (``returned``) may run again; other items stay as they are.
+
+        Parameters
+        ----------
+        uid
+            Which item.
+        uids
+            Which items, instead of ``uid``.
+        lock_key
+            Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``items`` (the items as they are now), ``qsize``.
+        """
+        return self.request(
+            "queue_item_confirm",
+            **_given(uid=uid, uids=uids, lock_key=lock_key, request_id=request_id),
+        )
+
+    def queue_clear(self, *, lock_key: str | None = None, request_id: str | None = None) -> dict[str, Any]:
         """Remove all queued items; the running one stays.
 
         Parameters
         ----------
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("queue_clear", **_given(lock_key=lock_key))
+        return self.request("queue_clear", **_given(lock_key=lock_key, request_id=request_id))
 
-    def queue_mode_set(self, mode: dict | str, *, lock_key: str | None = None) -> dict[str, Any]:
+    def queue_mode_set(
+        self, mode: dict | str, *, lock_key: str | None = None, request_id: str | None = None
+    ) -> dict[str, Any]:
         """Set how the queue is worked off.
 
         Parameters
@@ -1800,13 +2453,16 @@ class BlockingMethods(ABC):
             Some of the flags ``loop`` and ``ignore_failures``, the others stay; or ``default``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
         dict
             The reply: ``success``, ``msg``.
         """
-        return self.request("queue_mode_set", **_given(mode=mode, lock_key=lock_key))
+        return self.request("queue_mode_set", **_given(mode=mode, lock_key=lock_key, request_id=request_id))
 
     def queue_item_add_batch(
         self,
@@ -1818,6 +2474,7 @@ class BlockingMethods(ABC):
         before_uid: str | None = None,
         after_uid: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Add several items, all or none.
 
@@ -1837,6 +2494,9 @@ class BlockingMethods(ABC):
             Place beside a queued item, instead of ``pos``.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1854,11 +2514,17 @@ class BlockingMethods(ABC):
                 before_uid=before_uid,
                 after_uid=after_uid,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
     def queue_item_remove_batch(
-        self, uids: list[dict[str, Any]], *, ignore_missing: bool | None = None, lock_key: str | None = None
+        self,
+        uids: list[dict[str, Any]],
+        *,
+        ignore_missing: bool | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take several items out of the queue.
 
@@ -1871,6 +2537,9 @@ class BlockingMethods(ABC):
             True.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1880,7 +2549,7 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "queue_item_remove_batch",
-            **_given(uids=uids, ignore_missing=ignore_missing, lock_key=lock_key),
+            **_given(uids=uids, ignore_missing=ignore_missing, lock_key=lock_key, request_id=request_id),
         )
 
     def queue_item_move_batch(
@@ -1892,6 +2561,7 @@ class BlockingMethods(ABC):
         after_uid: str | None = None,
         reorder: bool | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Move several items, as one block.
 
@@ -1910,6 +2580,9 @@ class BlockingMethods(ABC):
             False.
         lock_key
             Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1926,6 +2599,62 @@ class BlockingMethods(ABC):
                 after_uid=after_uid,
                 reorder=reorder,
                 lock_key=lock_key,
+                request_id=request_id,
+            ),
+        )
+
+    def queue_restore(
+        self,
+        items: list[dict[str, Any]],
+        *,
+        history: list | None = None,
+        running: dict | None = None,
+        mode: dict | None = None,
+        how: Literal["empty", "replace", "append"] | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Put the items of a backup into queue and history, all or none; nothing starts by itself afterwards (autostart is off).
+
+        Parameters
+        ----------
+        items
+            Of the queue, front first, as ``queue_get`` gave them.
+        history
+            Oldest first, as ``history_get`` gave them; None: none.
+        running
+            The item that was running then; it is put to the front with the mark ``returned``.
+        mode
+            Queue mode to set; None: it stays.
+        how
+            ``empty``: refuse if there are items in queue or history (``not_empty``); ``replace``: drop
+            those; ``append``: put the new ones behind those, without those whose uid is there already.
+            Default: 'empty'.
+        lock_key
+            Key of the lock, if the queue is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
+
+        Returns
+        -------
+        dict
+            The reply: ``success``, ``msg``, ``restored_items`` (how many were put into the queue),
+            ``restored_entries`` (how many were put into the history), ``left_out`` (how many were not,
+            because their uid is in queue or history already), ``left_out_uids`` (uids of the first of
+            them), ``returned`` (uid of the item that was running, which stands at the front with a
+            mark).
+        """
+        return self.request(
+            "queue_restore",
+            **_given(
+                items=items,
+                history=history,
+                running=running,
+                mode=mode,
+                how=how,
+                lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -1967,7 +2696,9 @@ class BlockingMethods(ABC):
         update_lists: bool | None = None,
         update_re: bool | None = None,
         run_in_background: bool | None = None,
+        environment_id: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Run a script in the environment, as startup code.
 
@@ -1983,8 +2714,14 @@ class BlockingMethods(ABC):
         run_in_background
             Whether it runs in a thread of its own, beside plans; else in the main thread, while the
             manager is busy. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -1999,12 +2736,19 @@ class BlockingMethods(ABC):
                 update_lists=update_lists,
                 update_re=update_re,
                 run_in_background=run_in_background,
+                environment_id=environment_id,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
     def environment_update(
-        self, *, run_in_background: bool | None = None, lock_key: str | None = None
+        self,
+        *,
+        run_in_background: bool | None = None,
+        environment_id: str | None = None,
+        lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Look through the namespace again: make the lists of plans and devices, and use the RunEngine that is there now.
 
@@ -2012,8 +2756,14 @@ class BlockingMethods(ABC):
         ----------
         run_in_background
             Whether that is done in a thread of its own, beside plans. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -2023,7 +2773,12 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "environment_update",
-            **_given(run_in_background=run_in_background, lock_key=lock_key),
+            **_given(
+                run_in_background=run_in_background,
+                environment_id=environment_id,
+                lock_key=lock_key,
+                request_id=request_id,
+            ),
         )
 
     def function_execute(
@@ -2033,7 +2788,9 @@ class BlockingMethods(ABC):
         user_group: str | None = None,
         user: str | None = None,
         run_in_background: bool | None = None,
+        environment_id: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Call a function of the environment.
 
@@ -2048,8 +2805,14 @@ class BlockingMethods(ABC):
         run_in_background
             Whether it runs in a thread of its own, beside plans; else in the main thread, while the
             manager is busy. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -2064,7 +2827,9 @@ class BlockingMethods(ABC):
                 user_group=user_group,
                 user=user,
                 run_in_background=run_in_background,
+                environment_id=environment_id,
                 lock_key=lock_key,
+                request_id=request_id,
             ),
         )
 
@@ -2104,7 +2869,9 @@ class BlockingMethods(ABC):
         *,
         interrupt_task: bool | None = None,
         interrupt_plan: bool | None = None,
+        environment_id: str | None = None,
         lock_key: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Interrupt the worker's kernel: a plan is paused, a task or a cell ends; nothing happens to an idle kernel.
 
@@ -2114,8 +2881,14 @@ class BlockingMethods(ABC):
             Whether a running foreground task may be interrupted. Default: False.
         interrupt_plan
             Whether a running plan may be interrupted. Default: False.
+        environment_id
+            The environment that is meant (key of the status); refused if there is another one by now.
+            None: whichever is there.
         lock_key
             Key of the lock, if the environment is locked.
+        request_id
+            To repeat a request that was not answered, without doing it twice: that of the first; None:
+            a fresh one.
 
         Returns
         -------
@@ -2124,5 +2897,11 @@ class BlockingMethods(ABC):
         """
         return self.request(
             "kernel_interrupt",
-            **_given(interrupt_task=interrupt_task, interrupt_plan=interrupt_plan, lock_key=lock_key),
+            **_given(
+                interrupt_task=interrupt_task,
+                interrupt_plan=interrupt_plan,
+                environment_id=environment_id,
+                lock_key=lock_key,
+                request_id=request_id,
+            ),
         )

@@ -10,12 +10,14 @@ from typing import Any
 
 import zmq.asyncio
 
+from ..api.registry import REQUEST_ID
 from ..instance import Instance
 from . import envelope
 from ._methods import AsyncMethods
 from .errors import SettingsError
 from .events import Feed
 from .live import LiveMirror
+from .retries import RequestIds, attempts, is_repeatable
 from .sockets import AsyncSockets, NoAnswer
 from .stream import EventStream
 from .target import Target, find_target
@@ -72,6 +74,7 @@ class AsyncClient(AsyncMethods):
         self._context = zmq.asyncio.Context()
         self._sockets = AsyncSockets(self._context)
         self._streams: set[EventStream] = set()
+        self._ids = RequestIds()
 
     @property
     def target(self) -> Target:
@@ -83,19 +86,26 @@ class AsyncClient(AsyncMethods):
     async def call(self, method: str, /, **params: Any) -> dict[str, Any]:
         """Call a method and return the reply, also when the manager refuses (``success`` is false).
 
-        ``user`` and ``user_group`` are filled in where the method has them and they are not given.
+        ``user`` and ``user_group`` are filled in where the method has them and they are not given.  A writing request gets a
+        ``request_id`` unless one is given; so it can be sent again when no answer comes, and is done once.
 
         Raises
         ------
         RequestTimeout
-            No answer within `timeout` seconds.
+            No answer within `timeout` seconds; its ``request_id`` is that of the request.
         CommunicationError
             The answer cannot be read.
         """
         filled = envelope.with_identity(method, params, self.user, self.user_group)
-        target = self.target
-        encoding = envelope.encoding_for(target, self._encoding)
-        return envelope.decode(await self._exchange(target, method, filled, self.timeout), encoding, target)
+        added = self._ids.fresh(method, params)
+        reply = await self._decoded(method, filled | added)
+        if added and self._ids.are_refused(reply):
+            return await self._decoded(method, filled)
+        return reply
+
+    async def _decoded(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        frame, target = await self._exchange(method, params, self.timeout)
+        return envelope.decode(frame, envelope.encoding_for(target, self._encoding), target)
 
     async def call_raw(
         self,
@@ -118,16 +128,23 @@ class AsyncClient(AsyncMethods):
         RequestTimeout
             No answer in time.
         """
-        return await self._exchange(self.target, method, params or {}, self.timeout if timeout is None else timeout)
+        frame, _ = await self._exchange(method, params or {}, self.timeout if timeout is None else timeout)
+        return frame
 
-    async def _exchange(self, target: Target, method: str, params: Mapping[str, Any], seconds: float) -> bytes:
+    async def _exchange(self, method: str, params: Mapping[str, Any], seconds: float) -> tuple[bytes, Target]:
+        """Send the request, again and again if that does no harm; returns the answer and who gave it."""
+        target = self.target
         request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
         limit = envelope.patience(seconds, request)
-        try:
-            return await self._sockets.exchange(target, request, limit)
-        except NoAnswer as err:
-            self._target = None
-            raise envelope.timed_out(method, limit, err.target) from None
+        for number, wait in enumerate(attempts(limit, len(request), repeatable=is_repeatable(method, params))):
+            if number:  # the manager may be at another address now
+                target = self.target
+                request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
+            try:
+                return await self._sockets.exchange(target, request, wait), target
+            except NoAnswer:
+                self._target = None
+        raise envelope.timed_out(method, limit, target, params.get(REQUEST_ID.name))
 
     async def request(self, method: str, /, **params: Any) -> dict[str, Any]:
         """`call`, but raise `RequestFailed` when the manager refuses."""
@@ -154,7 +171,7 @@ class AsyncClient(AsyncMethods):
         console
             Byte offset of the console text that is there already; None: begin with the last 64 kB.
         history
-            How many history entries a snapshot holds.
+            How many history entries a snapshot holds, 200 at most.
         epoch, since
             Go on behind that change of that life of the manager; None: begin with a snapshot.
 
@@ -174,7 +191,7 @@ class AsyncClient(AsyncMethods):
         Parameters
         ----------
         history
-            How many entries of the history it begins with.
+            How many entries of the history it begins with, 200 at most.
         """
         return LiveMirror(self.subscribe(history=history), lambda: self.call("status"), self.timeout)
 

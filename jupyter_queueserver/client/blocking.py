@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import zmq
 
+from ..api.registry import REQUEST_ID
 from ..core.state import State
 from ..instance import Instance
 from . import envelope
@@ -21,6 +22,7 @@ from .async_client import AsyncClient
 from .errors import ClientError, RequestTimeout, SettingsError
 from .events import Event
 from .live import LiveMirror
+from .retries import RequestIds, attempts, is_repeatable
 from .sockets import BlockingSockets, NoAnswer
 from .stream import EventStream
 from .target import Target, find_target
@@ -57,6 +59,7 @@ class Client(BlockingMethods):
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets = BlockingSockets(self._context)
         self._listener: _Listener | None = None
+        self._ids = RequestIds()
         self._lock = threading.Lock()
 
     @property
@@ -69,22 +72,35 @@ class Client(BlockingMethods):
     def call(self, method: str, /, **params: Any) -> dict[str, Any]:
         """Call a method and return the reply, also when the manager refuses; see `AsyncClient.call`."""
         filled = envelope.with_identity(method, params, self.user, self.user_group)
-        target = self.target
-        encoding = envelope.encoding_for(target, self._encoding)
-        return envelope.decode(self._exchange(target, method, filled, self.timeout), encoding, target)
+        added = self._ids.fresh(method, params)
+        reply = self._decoded(method, filled | added)
+        if added and self._ids.are_refused(reply):
+            return self._decoded(method, filled)
+        return reply
+
+    def _decoded(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        frame, target = self._exchange(method, params, self.timeout)
+        return envelope.decode(frame, envelope.encoding_for(target, self._encoding), target)
 
     def call_raw(self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> bytes:
         """Call a method with exactly these parameters and return the undecoded reply; see `AsyncClient.call_raw`."""
-        return self._exchange(self.target, method, params or {}, self.timeout if timeout is None else timeout)
+        frame, _ = self._exchange(method, params or {}, self.timeout if timeout is None else timeout)
+        return frame
 
-    def _exchange(self, target: Target, method: str, params: Mapping[str, Any], seconds: float) -> bytes:
+    def _exchange(self, method: str, params: Mapping[str, Any], seconds: float) -> tuple[bytes, Target]:
+        """Send the request, again and again if that does no harm; returns the answer and who gave it."""
+        target = self.target
         request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
         limit = envelope.patience(seconds, request)
-        try:
-            return self._sockets.exchange(target, request, limit)
-        except NoAnswer as err:
-            self._target = None
-            raise envelope.timed_out(method, limit, err.target) from None
+        for number, wait in enumerate(attempts(limit, len(request), repeatable=is_repeatable(method, params))):
+            if number:  # the manager may be at another address now
+                target = self.target
+                request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
+            try:
+                return self._sockets.exchange(target, request, wait), target
+            except NoAnswer:
+                self._target = None
+        raise envelope.timed_out(method, limit, target, params.get(REQUEST_ID.name))
 
     def request(self, method: str, /, **params: Any) -> dict[str, Any]:
         """`call`, but raise `RequestFailed` when the manager refuses."""

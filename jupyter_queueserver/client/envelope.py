@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ..api import methods
 from ..core import codec
 from .errors import CommunicationError, RequestFailed, RequestTimeout
+from .retries import PER_BYTE
 from .target import ADDRESS_VARIABLE, PUBLIC_KEY_VARIABLE, Target
 
 Encoding = Literal["json", "msgpack"]
@@ -71,16 +72,24 @@ def checked(reply: dict[str, Any]) -> dict[str, Any]:
 
 def patience(timeout: float, request: bytes) -> float:
     """Seconds to wait for an answer: the timeout, and 2 s more for each MB of the request (a batch is checked item by item)."""
-    return timeout + len(request) * 2e-6
+    return timeout + len(request) * PER_BYTE
 
 
-def timed_out(method: str, timeout: float, target: Target) -> RequestTimeout:
-    """Make the error that says what was tried and what to do."""
+def timed_out(method: str, timeout: float, target: Target, request_id: Any) -> RequestTimeout:
+    """Make the error that says what was tried and what to do; ``request_id`` is that of the request, None: it had none."""
     encryption = (
         "" if target.public_key or target.control.startswith("ipc:") else (f" If the server encrypts, set {PUBLIC_KEY_VARIABLE}.")
     )
-    return RequestTimeout(
+    repeated = (
+        ""
+        if request_id is None
+        else f" It may have been done all the same: ask again with request_id={request_id!r} (qserver: --request-id), and it is"
+        " not done twice."
+    )
+    made = RequestTimeout(
         f"timeout occurred: no answer to '{method}' from {target.control} ({target.origin}) within {timeout:.3g} s."
         " Is the manager running? Start it with `python -m jupyter_queueserver start-re-manager`, or name another"
-        f" address with -a or {ADDRESS_VARIABLE}.{encryption}"
+        f" address with -a or {ADDRESS_VARIABLE}.{encryption}{repeated}"
     )
+    made.request_id = request_id
+    return made

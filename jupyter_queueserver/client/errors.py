@@ -22,7 +22,15 @@ class CommunicationError(ClientError):
 
 
 class RequestTimeout(CommunicationError, TimeoutError):
-    """No answer in time.  The manager may or may not have done what was asked; ask for the status before repeating."""
+    """No answer in time.  The manager may or may not have done what was asked.
+
+    Attributes
+    ----------
+    request_id
+        Repeated with this ``request_id`` within 10 minutes, the request is not done twice; None: it had none.
+    """
+
+    request_id: str | None = None
 
 
 class EventsUnavailable(ClientError):

@@ -44,13 +44,20 @@ class SnapshotEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="snapshot
 
 
 class ChangesEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="changes"):
-    """Changes that follow without a gap on what came before: ``[(seq, change), ...]``; ``seq`` is the last one's."""
+    """Changes that follow without a gap on what came before: ``[(seq, change), ...]``; ``seq`` is the last one's.
+
+    Attributes
+    ----------
+    users
+        Who asked for a change, by its number as text; of a change for which nobody asked, or whose asker is not known, nothing.
+    """
 
     epoch: str
     seq: int
     time: float
     changes: tuple[tuple[int, dict[str, Any]], ...]
     status: dict[str, Any] = {}
+    users: dict[str, str] = {}
 
 
 class ConsoleEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="console"):
@@ -112,7 +119,7 @@ class Feed:
     console
         Byte offset of the console text that is there already; None: begin with the last 64 kB.
     history
-        How many history entries a snapshot holds.
+        How many history entries a snapshot holds, 200 at most.
     epoch, since
         Where to go on: identity of the manager's life and number of the last change that is there already.  None and 0:
         begin with a snapshot.

@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from .codec import Verbatim
 from .items import Item
 from .locks import Lock
 from .permissions import Permissions
+from .requests import RequestRecord
 from .state import Environment, Execution, QueueMode, Run, State, Versions
 from .tasks import Task, TaskResult
 
@@ -186,6 +188,27 @@ class TaskResultsForgotten(Change, tag="task_results_forgotten", frozen=True, kw
     task_uids: tuple[str, ...]
 
 
+class RequestRecorded(Change, tag="request_recorded", frozen=True, kw_only=True):
+    """A request with an id was done; to subscribers only that there was one is told.
+
+    Attributes
+    ----------
+    record
+        What a retry is known by; None: it is not told here.
+    reply
+        JSON text of the reply, for the store; None: it is not told here.
+    """
+
+    record: RequestRecord | None = None
+    reply: Verbatim | None = None
+
+
+class RequestsForgotten(Change, tag="requests_forgotten", frozen=True, kw_only=True):
+    """Records of old requests were given up; their ids are not told to subscribers."""
+
+    request_ids: tuple[str, ...] = ()
+
+
 AnyChange = (
     QueueInserted
     | QueueRemoved
@@ -214,6 +237,8 @@ AnyChange = (
     | TasksDropped
     | TaskFinished
     | TaskResultsForgotten
+    | RequestRecorded
+    | RequestsForgotten
 )
 
 #: what the versions of a state count: change type -> parts that it touches
@@ -289,12 +314,12 @@ def _(change: RunningSet, state: State) -> dict[str, Any]:
 
 @_parts.register
 def _(change: HistoryAppended, state: State) -> dict[str, Any]:
-    return {"history": state.history.insert(change.items)}
+    return {"history": state.history.appended(change.items)}
 
 
 @_parts.register
 def _(change: HistoryTrimmed, state: State) -> dict[str, Any]:
-    return {"history": state.history.without_oldest(change.count)}
+    return {"history": state.history.trimmed(change.count)}
 
 
 @_parts.register
@@ -402,3 +427,13 @@ def _(change: TaskFinished, state: State) -> dict[str, Any]:
 @_parts.register
 def _(change: TaskResultsForgotten, state: State) -> dict[str, Any]:
     return {"task_results": tuple(result for result in state.task_results if result.task_uid not in change.task_uids)}
+
+
+@_parts.register
+def _(change: RequestRecorded, state: State) -> dict[str, Any]:
+    return {"requests": state.requests.added(change.record)} if change.record is not None else {}
+
+
+@_parts.register
+def _(change: RequestsForgotten, state: State) -> dict[str, Any]:
+    return {"requests": state.requests.without(change.request_ids)}

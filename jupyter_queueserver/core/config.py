@@ -23,6 +23,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Whether the worker's kernel is shown to clients, or the worker answers as a plain one.
     permitted_metadata_keys
         Paths of the RunEngine's metadata that clients may see.
+    confirm_returned
+        Whether the queue starts only when every item that came back to it was confirmed.
     time_text
         Turns seconds since the epoch into local time as people read it.
     """
@@ -31,4 +33,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     permissions_reload: PermissionsReload = "ON_STARTUP"
     kernel: Literal["shown", "hidden"] = "shown"
     permitted_metadata_keys: tuple[str, ...] = ("/",)
+    confirm_returned: bool = False
     time_text: Callable[[float], str] = str

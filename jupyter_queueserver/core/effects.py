@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from .items import Item
+from .state import Pending
 from .tasks import Task
 
 
@@ -50,6 +51,16 @@ class ContinueEngine(Effect, frozen=True, kw_only=True):
     command: Literal["resume", "stop", "abort", "halt"]
 
 
+class BreakOffPlan(Effect, frozen=True, kw_only=True):
+    """Tell the RunEngine to end a plan that is not paused.  It is not repeated by a later manager: told twice, it does more.
+
+    ``before`` is what was pending then.
+    """
+
+    command: Literal["abort", "halt"]
+    before: Pending | None
+
+
 class StartTask(Effect, frozen=True, kw_only=True):
     """Hand a task to the worker; repeated after a crash, the worker refuses what it has seen."""
 
@@ -81,6 +92,7 @@ AnyEffect = (
     | StartItem
     | PauseEngine
     | ContinueEngine
+    | BreakOffPlan
     | StartTask
     | InterruptKernel
     | StopManager

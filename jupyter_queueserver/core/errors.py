@@ -87,6 +87,13 @@ class TooLarge(RequestError):
     http_status = 413
 
 
+class ReplyTooLarge(RequestError):
+    """The reply would be bigger than the server sends."""
+
+    code = "reply_too_large"
+    hint = "Ask for a part at a time: with 'limit', and 'before_uid' for the part before it."
+
+
 class ItemInvalid(RequestError):
     """A plan or instruction does not fit what the environment offers."""
 

@@ -2,12 +2,15 @@
 
 Python's matcher goes back over what it has matched.  Where a repeated part can be divided in several ways, that takes time with
 the power of the length of the name, and the process that waits answers nobody.  The rule here looks at the characters with which
-parts may begin and go on; it is rough, and refuses a few expressions that would do no harm.
+parts may begin and go on; it is rough, and refuses a few expressions that would do no harm.  (A library whose time is bounded
+would not know all of Python's expressions, and one with a time limit would make a list depend on how busy the machine is.)
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +19,10 @@ from typing import Any
 _sre: Any = importlib.import_module("re._parser")
 #: A part that may be repeated more often than this counts as one without bound.
 _MANY = 15
-#: Most parts without bound, one behind the other: the time grows with that power.
-_MOST = 5
+#: What a part without bound weighs; the time doubles with each unit, for names of some dozen characters.
+_BOUNDLESS = 4.0
+#: The most that an expression may weigh: four parts without bound, a dozen that may be there or not.
+_MOST = 16.0
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 _NO_WIDTH = ("AT", "ASSERT", "ASSERT_NOT")
 #: All characters that are told apart: ASCII, and one for the rest.
@@ -37,22 +42,55 @@ _CATEGORIES = {
 Codes = frozenset[int]
 
 
+@functools.lru_cache(maxsize=1024)
 def why_explosive(expression: str) -> str | None:
     """Return why the (valid) expression may take for ever, as the end of a sentence; None if it may not."""
-    parsed = _sre.parse(expression)
+    try:
+        return _why(_sre.parse(expression))
+    except RecursionError:
+        return "its brackets are nested too deeply"
+
+
+def _why(parsed: Any) -> str | None:
     if any(argument[1] > 1 and _is_ambiguous(argument[2]) for argument in _repeats(parsed)):
         return "it repeats a part that can be divided in several ways, such as (a+)* or (a|ab)*"
-    if (count := sum(argument[1] > _MANY and argument[0] != argument[1] for argument in _repeats(parsed))) > _MOST:
-        return f"it has {count} parts that may be repeated at will, at most {_MOST} are allowed"
+    if _weight(parsed) > _MOST:
+        most = int(_MOST / _BOUNDLESS)
+        return f"it has too many parts that may match in several ways; at most {most} may be repeated at will, as in .*"
     return None
 
 
+def _weight(parsed: Any) -> float:
+    """In how many ways it may go through a name, as a power of two; parts one behind the other multiply."""
+    weight = 0.0
+    for operation, argument in parsed:
+        name = str(operation)
+        inner = [_weight(part) for part in _inner(argument)]
+        if name == "BRANCH":
+            ways = 0.0 if _begin_differently(argument[1]) else math.log2(len(argument[1]))
+            weight += ways + max(inner, default=0.0)
+        else:
+            weight += sum(inner) + (_ways(argument) if name in _REPEATS else 0.0)
+    return weight
+
+
+def _ways(repeat: Any) -> float:
+    least, most = repeat[0], repeat[1]
+    if most > _MANY and least != most:
+        return _BOUNDLESS
+    return 0.0 if least == most else 1.25 * math.log2(most - least + 1)
+
+
 def _is_ambiguous(repeated: Any) -> bool:
-    """Whether there may be several ways to go through it: a part of variable length can go on where the next round begins."""
-    begin = _first(repeated)
+    """Whether there may be several ways to go through it: a part of variable length can go on where the next round, or another
+    such part, begins."""
+    taken = _first(repeated)
     for argument in _repeats(repeated):
-        if argument[0] != argument[1] and _alphabet(argument[2]) & begin:
-            return True
+        if argument[0] != argument[1]:
+            alphabet = _alphabet(argument[2])
+            if alphabet & taken:
+                return True
+            taken |= alphabet
     return any(not _begin_differently(branches) for branches in _branches(repeated))
 
 

@@ -10,10 +10,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .codec import HasJson, python_json
+import msgspec
+
+from .codec import HasJson, from_json, python_json
+from .endings import RETURNED, is_unconfirmed
 
 #: Keys of an item that a client may send; all others are dropped silently (the interface says so).
 KEPT_KEYS = ("item_uid", "item_type", "name", "args", "kwargs", "meta", "user", "user_group", "properties")
+
+_RETURNED_KEY = f'"{RETURNED}"'.encode()
+
+
+class _Head(msgspec.Struct):
+    """The keys that rules look at."""
+
+    item_uid: str
+    item_type: str
+    name: str
+    user_group: str = ""
+
+
+_head = msgspec.json.Decoder(_Head).decode
 
 
 class Item(HasJson):
@@ -41,6 +58,21 @@ class Item(HasJson):
         return self._text
 
     @classmethod
+    def of_text(cls, text: bytes) -> Item:
+        """Make one of the text of another one; raises ``ValueError`` or ``KeyError`` if it is no item's text.
+
+        Only the keys that rules look at are read, so that a hundred thousand items are loaded in less than a second.
+        """
+        try:
+            keys = _head(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # NaN, half a surrogate pair, or no item at all
+            return cls(from_json(text))
+        made = cls.__new__(cls)
+        made.item_uid, made.item_type, made.name, made.user_group = keys.item_uid, keys.item_type, keys.name, keys.user_group
+        made._text = text  # noqa: SLF001 - its own class
+        return made
+
+    @classmethod
     def from_value(cls, value: Any) -> Item:
         return cls(value)
 
@@ -53,6 +85,12 @@ class Item(HasJson):
     def is_plan(self) -> bool:
         """Whether the worker runs it (else the manager does)."""
         return self.item_type == "plan"
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether it came back to the queue and nobody has confirmed that it may run again."""
+        # Only an item that may have the mark is parsed: a whole queue is asked before each start.
+        return _RETURNED_KEY in self._text and is_unconfirmed(self.fields.get(RETURNED))
 
     def replaced(self, **fields: Any) -> Item:
         """Return a copy with some keys set; a value of None removes the key."""

@@ -18,12 +18,17 @@ REQUEST_LIMIT = 16 * 1024 * 1024
 MSGPACK_LIMIT = 4 * 1024 * 1024
 #: Values of the largest request, containers and their elements: ten thousand items with thirty each.
 VALUES_LIMIT = 300_000
+#: Bytes of the entries of the history (JSON text) that one reply holds at most.
+HISTORY_REPLY_LIMIT = 256 * 1024 * 1024
 #: Digits of the longest number: making text of it takes time with the square of that.
 DIGITS_LIMIT = 600
 #: Bytes of the largest return value of a task, as JSON text.
 TASK_RESULT_LIMIT = 4 * 1024 * 1024
 #: Bytes of all results of tasks that are kept; beyond that the oldest are given up before their time.
 TASK_RESULTS_LIMIT = 32 * 1024 * 1024
+#: Requests with an id that are remembered, and bytes of their replies (JSON text, in the store): see `rules.requests`.
+REQUEST_IDS_LIMIT = 100_000
+REQUEST_REPLIES_LIMIT = 128 * 1024 * 1024
 #: Bytes beyond which a connection is closed without an answer.
 CONNECTION_LIMIT = 256 * 1024 * 1024
 

@@ -15,15 +15,17 @@ from .catalogue import Catalogue
 from .changes import (
     AnyChange,
     DevicesSet,
-    HistoryTrimmed,
     LockSet,
     PermissionsSet,
     PlansSet,
+    RequestRecorded,
+    RequestsForgotten,
     TaskFinished,
     TaskStarted,
     apply,
 )
 from .codec import convert
+from .history import TAIL_ENTRIES, History
 from .items import Item
 from .locks import Lock
 from .permissions import Permissions
@@ -64,15 +66,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     task_results: tuple[TaskResult, ...] = ()
 
 
-def snapshot(state: State, history_limit: int = 200) -> Snapshot:
-    """Return the public part of a state with at most that many history entries."""
+def snapshot(state: State, history_limit: int = TAIL_ENTRIES) -> Snapshot:
+    """Return the public part of a state with at most that many history entries (and never more than the state holds)."""
     return Snapshot(
         seq=state.seq,
         time=state.time,
         queue=tuple(state.queue),
         running=state.running,
-        history=state.history.newest(history_limit),
-        history_size=len(state.history),
+        history=state.history.tail.newest(history_limit),
+        history_size=state.history.size,
         mode=state.mode,
         environment=state.environment,
         execution=state.execution,
@@ -109,6 +111,10 @@ def public(change: AnyChange) -> AnyChange:
         return TaskStarted(task=_public_task(change.task))
     if isinstance(change, TaskFinished):
         return TaskFinished(result=_public_result(change.result))
+    if isinstance(change, RequestRecorded):
+        return RequestRecorded()
+    if isinstance(change, RequestsForgotten):
+        return RequestsForgotten()
     return change
 
 
@@ -123,10 +129,9 @@ class Mirror:
 
     def __init__(self, start: Snapshot | dict[str, Any]) -> None:
         first = start if isinstance(start, Snapshot) else convert(start, Snapshot)
-        self.history_size = first.history_size
         self.state = State(
             queue=ItemSequence(first.queue),
-            history=ItemSequence(first.history),
+            history=History(end=first.history_size, tail=ItemSequence(first.history)),
             running=first.running,
             mode=first.mode,
             environment=first.environment,
@@ -151,15 +156,14 @@ class Mirror:
         if seq != self.state.seq + 1:
             raise ValueError(f"change {seq} does not follow {self.state.seq}: ask for a snapshot")
         typed = convert(change, AnyChange) if isinstance(change, dict) else change  # type: ignore[arg-type]
-        held = len(self.state.history)
-        if isinstance(typed, HistoryTrimmed):
-            missing = self.history_size - held
-            self.history_size -= typed.count
-            typed = HistoryTrimmed(count=max(0, typed.count - missing))
         self.state = apply(self.state, typed, time)
-        self.history_size += max(0, len(self.state.history) - held)
         return True
+
+    @property
+    def history_size(self) -> int:
+        """Length of the whole history, of which the mirror holds the newest part."""
+        return self.state.history.size
 
     def snapshot(self) -> Snapshot:
         """Return what it holds."""
-        return replace(snapshot(self.state, len(self.state.history)), history_size=self.history_size)
+        return snapshot(self.state)

@@ -7,7 +7,7 @@ It knows only descriptions, not where permissions are kept or who asks.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -72,11 +72,19 @@ class Permissions:
     """The permissions of all groups, compiled.
 
     Make one with `parse`; it never changes.
+
+    Attributes
+    ----------
+    dangers
+        (group, sentence) of each pattern that may take for ever to match.  Such a pattern is never used: where it allows, it
+        allows nothing, and where it forbids, it forbids all of that kind.
     """
 
     def __init__(self, wire: Mapping[str, Any], groups: Mapping[str, _Group]) -> None:
         self._wire = wire
-        self._groups = groups
+        self.dangers = tuple((name, text) for name, group in groups.items() for text in _dangers(name, group))
+        harmless = {name: _harmless_group(group) for name, group in groups.items()} if self.dangers else groups
+        self._groups: Mapping[str, _Group] = harmless
 
     @classmethod
     def parse(cls, obj: Any) -> Permissions:
@@ -100,17 +108,10 @@ class Permissions:
     def check_patterns(self) -> Permissions:
         """Return it, unless a pattern may take for ever to match: then raise `PermissionsInvalid`.
 
-        Asked of what comes from outside; what was accepted once stays usable.
+        Asked of what comes from outside; with what a store holds already the server goes on, without such patterns.
         """
-        for name, group in self._groups.items():
-            for rule in (group.plans, group.functions, group.devices):
-                for pattern in (*rule.allowed, *rule.forbidden):
-                    for expression in pattern.expressions:
-                        if why := why_explosive(expression):
-                            raise PermissionsInvalid(
-                                f"Pattern {pattern.text!r} of user group '{name}' may take for ever to match: {why}",
-                                path=f"user_groups.{name}",
-                            )
+        for name, text in self.dangers:
+            raise PermissionsInvalid(text, path=f"user_groups.{name}")
         return self
 
     @classmethod
@@ -194,6 +195,29 @@ class Permissions:
         if not isinstance(group, str) or group not in self._groups:
             raise UserGroupUnknown(f"Unknown user group: '{group}'", path="user_group")
         return [self._groups[name] for name in dict.fromkeys((ROOT, group))]
+
+
+def _dangers(name: str, group: _Group) -> Iterator[str]:
+    """Sentences about patterns that may take for ever."""
+    for rule in (group.plans, group.functions, group.devices):
+        for pattern in (*rule.allowed, *rule.forbidden):
+            for why in filter(None, map(why_explosive, pattern.expressions)):
+                yield f"Pattern {pattern.text!r} of user group '{name}' may take for ever to match: {why}"
+
+
+def _harmless_group(group: _Group) -> _Group:
+    return _Group(_harmless(group.plans), _harmless(group.functions), _harmless(group.devices))
+
+
+def _harmless(rule: _Rule[P]) -> _Rule[P]:
+    """The rule without patterns that may take for ever; nobody may do more by that."""
+    if any(map(_is_dangerous, rule.forbidden)):
+        return _Rule(False, (), ())
+    return _Rule(rule.everything, tuple(pattern for pattern in rule.allowed if not _is_dangerous(pattern)), rule.forbidden)
+
+
+def _is_dangerous(pattern: NamePattern | DevicePattern) -> bool:
+    return any(map(why_explosive, pattern.expressions))
 
 
 def _checked_structure(obj: Any) -> Mapping[str, Any]:

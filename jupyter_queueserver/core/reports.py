@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .endings import FailurePoint, LastDocument, OpenRun
+
 
 class Report(msgspec.Struct, frozen=True, tag_field="report", kw_only=True):
     """Base of all reports.
@@ -51,6 +53,14 @@ class StartupFile(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     line: int | None = None
     traceback: str = ""
+
+
+class StartupLoading(Report, tag="startup_loading", frozen=True, kw_only=True):
+    """The loading of one startup file (or script, or module) begins: the `number`-th of `count`."""
+
+    name: str
+    number: int
+    count: int
 
 
 class EnvironmentReady(Report, tag="environment_ready", frozen=True, kw_only=True):
@@ -122,6 +132,13 @@ class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
     """The running plan ended.
 
     ``ending`` is the honest one; ``refused`` means that the worker could not even start it (``msg`` says why).
+
+    Attributes
+    ----------
+    failure
+        Where it failed; None: it did not, or nothing is known.
+    problems
+        Sentences about all that is wrong with the parameters, if the worker refused it because of them.
     """
 
     item_uid: str
@@ -131,6 +148,8 @@ class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
     msg: str = ""
     traceback: str = ""
     time_start: float = 0.0
+    failure: FailurePoint | None = None
+    problems: tuple[str, ...] = ()
 
 
 class TaskEnded(Report, tag="task_ended", frozen=True, kw_only=True):
@@ -185,14 +204,22 @@ class WorkerLost(Report, tag="worker_lost", frozen=True, kw_only=True):
         Sentence, e.g. ``"The worker process was killed by signal 9 (SIGKILL)."``
     spool_lost
         Whether the worker's reports could not be read, so that the fate of the running item is unknown.
+    never_taken
+        uid of the running item, if the worker's ledger proves that its plan had not begun; else None.
+    last_document, open_runs
+        What the journal of the environment tells of its end.
     """
 
     reason: str
     spool_lost: bool = False
+    never_taken: str | None = None
+    last_document: LastDocument | None = None
+    open_runs: tuple[OpenRun, ...] = ()
 
 
 AnyReport = (
-    EnvironmentReady
+    StartupLoading
+    | EnvironmentReady
     | EnvironmentFailed
     | EnvironmentClosed
     | EngineState

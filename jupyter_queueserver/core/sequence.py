@@ -14,6 +14,21 @@ from .items import Item
 _CHUNK = 256
 
 
+class _Chunk(dict[str, Item]):
+    """Some items in order, by uid; never changed, and shared by many sequences."""
+
+    __slots__ = ("_unconfirmed",)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many of them are not confirmed; counted once."""
+        try:
+            return self._unconfirmed
+        except AttributeError:
+            self._unconfirmed: int = sum(item.is_unconfirmed for item in self.values())
+            return self._unconfirmed
+
+
 class ItemSequence:
     """Items in order, each uid once.
 
@@ -26,13 +41,13 @@ class ItemSequence:
     __slots__ = ("_chunks", "_size")
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._chunks: tuple[dict[str, Item], ...] = tuple(_chunked(items))
+        self._chunks: tuple[_Chunk, ...] = tuple(_chunked(items))
         self._size = sum(map(len, self._chunks))
         if len(self._chunks) > 1 and len({uid for chunk in self._chunks for uid in chunk}) != self._size:
             raise ValueError("an item_uid occurs more than once")
 
     @classmethod
-    def _of(cls, chunks: tuple[dict[str, Item], ...], size: int) -> ItemSequence:
+    def _of(cls, chunks: tuple[_Chunk, ...], size: int) -> ItemSequence:
         new = cls.__new__(cls)
         new._chunks = chunks  # noqa: SLF001 - of its own class
         new._size = size  # noqa: SLF001 - of its own class
@@ -56,6 +71,11 @@ class ItemSequence:
 
     def __repr__(self) -> str:
         return f"ItemSequence({list(self)!r})"
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many items came back and are not confirmed; after an edit only what it touched is counted again."""
+        return sum(chunk.unconfirmed for chunk in self._chunks)
 
     def get(self, uid: str) -> Item | None:
         """Return the item of that uid, None if it is not there."""
@@ -109,7 +129,7 @@ class ItemSequence:
         if not new:
             return self
         if before is None:
-            last = self._chunks[-1] if self._chunks else {}
+            last = self._chunks[-1] if self._chunks else _Chunk()
             head = self._chunks[:-1]
             grown = [*last.values(), *new]
         else:
@@ -130,14 +150,14 @@ class ItemSequence:
         for chunk in self._chunks:
             if gone.isdisjoint(chunk):
                 chunks.append(chunk)
-            elif rest := {uid: item for uid, item in chunk.items() if uid not in gone}:
+            elif rest := _Chunk({uid: item for uid, item in chunk.items() if uid not in gone}):
                 chunks.append(rest)
         return self._of(tuple(_merged(chunks)), sum(map(len, chunks)))
 
     def replace(self, uid: str, item: Item) -> ItemSequence:
         """Return a sequence with another item in that uid's place; raises ``KeyError``."""
         place = self._chunk_of(uid)
-        chunk = dict((item.item_uid, item) if key == uid else (key, old) for key, old in self._chunks[place].items())
+        chunk = _Chunk((item.item_uid, item) if key == uid else (key, old) for key, old in self._chunks[place].items())
         return self._of((*self._chunks[:place], chunk, *self._chunks[place + 1 :]), self._size)
 
     def without_oldest(self, count: int) -> ItemSequence:
@@ -151,26 +171,26 @@ class ItemSequence:
         raise KeyError(uid)
 
 
-def _chunked(items: Iterable[Item]) -> Iterator[dict[str, Item]]:
+def _chunked(items: Iterable[Item]) -> Iterator[_Chunk]:
     """Cut into even chunks; up to two chunks' worth stays whole, so that edits do not leave splinters."""
     rest = list(items)
     count = 1 if len(rest) <= 2 * _CHUNK else -(-len(rest) // _CHUNK)
     size = max(1, -(-len(rest) // count))
     for start in range(0, len(rest), size):
         part = rest[start : start + size]
-        chunk = {item.item_uid: item for item in part}
+        chunk = _Chunk({item.item_uid: item for item in part})
         if len(chunk) != len(part):
             raise ValueError("an item_uid occurs more than once")
         yield chunk
 
 
-def _merged(chunks: list[dict[str, Item]]) -> Iterator[dict[str, Item]]:
+def _merged(chunks: list[_Chunk]) -> Iterator[_Chunk]:
     """Join small neighbours, so that many removals do not leave a long tail of tiny chunks."""
-    held: dict[str, Item] = {}
+    held = _Chunk()
     for chunk in chunks:
         if held and len(held) + len(chunk) > _CHUNK:
             yield held
-            held = {}
-        held = {**held, **chunk} if held else chunk
+            held = _Chunk()
+        held = _Chunk({**held, **chunk}) if held else chunk
     if held:
         yield held

@@ -11,14 +11,17 @@ from typing import Literal
 import msgspec
 
 from .catalogue import Catalogue
+from .history import History
 from .items import Item
 from .locks import Lock
 from .reports import StartupFile
+from .requests import RequestIndex
 from .sequence import ItemSequence
 from .tasks import Task, TaskResult
 
 EnvironmentState = Literal["closed", "opening", "open", "closing", "destroying"]
 ExecutionState = Literal["idle", "starting", "running", "paused"]
+PendingCommand = Literal["deferred_pause", "immediate_pause", "resume", "stop", "abort", "halt"]
 
 #: environment machine: state -> states that may follow
 ENVIRONMENT_TABLE: dict[str, frozenset[str]] = {
@@ -81,6 +84,15 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str = ""
 
 
+class Loading(msgspec.Struct, frozen=True, kw_only=True):
+    """File (or module) of the startup code that is being loaded, the `number`-th of `count`; `since` in seconds since 1970."""
+
+    name: str
+    number: int
+    count: int
+    since: float
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The worker as the manager knows it.
 
@@ -107,6 +119,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         The worker's process is gone, and what it told last is being applied: nothing is started any more.
     unreachable
         Why the worker, which lives, does not answer this manager; what it reports is known all the same.  None: it answers.
+    loading
+        What the worker is loading while the environment is being opened; None: nothing.
     """
 
     state: EnvironmentState = "closed"
@@ -119,6 +133,25 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     outdated: bool = False
     dead: bool = False
     unreachable: str | None = None
+    loading: Loading | None = None
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """What the running plan was told and has not done yet; see `jupyter_queueserver.core.rules.pending`.
+
+    Attributes
+    ----------
+    command
+        ``deferred_pause``, ``immediate_pause``, ``resume``, ``stop``, ``abort`` or ``halt``.
+    since
+        When it was asked for, seconds since the epoch.
+    overdue
+        Whether that took longer than the settings allow: the status names what can be done next.
+    """
+
+    command: PendingCommand
+    since: float
+    overdue: bool = False
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +171,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         The running item was started by itself (``queue_item_execute``); the queue does not go on after it.
     keep_first
         The paused plan was told to stop and shall come back to the front of the queue all the same.
+    pending
+        What the plan was told last and has not done yet; None: nothing.
     """
 
     state: ExecutionState = "idle"
@@ -146,6 +181,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     command: Literal["resume", "stop", "abort", "halt"] | None = None
     alone: bool = False
     keep_first: bool = False
+    pending: Pending | None = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +219,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         Those that are not over, in the order of their start.
     task_results
         Those that are over and not forgotten yet, oldest first.
+    requests
+        Requests with an id that were done; their replies are in the store alone.
     seq
         Number of the last change in this life of the manager; not stored.
     time
@@ -190,7 +228,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     queue: ItemSequence = msgspec.field(default_factory=ItemSequence)
-    history: ItemSequence = msgspec.field(default_factory=ItemSequence)
+    history: History = History()
     running: Item | None = None
     mode: QueueMode = QueueMode()
     autostart: bool = False
@@ -202,6 +240,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[Run, ...] = ()
     tasks: tuple[Task, ...] = ()
     task_results: tuple[TaskResult, ...] = ()
+    requests: RequestIndex = msgspec.field(default_factory=RequestIndex)
     catalogue: Catalogue
     versions: Versions = Versions()
     seq: int = 0

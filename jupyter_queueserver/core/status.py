@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
+from .rules import pending
 from .state import State
 
 _ENVIRONMENT_STATES = {
@@ -58,6 +59,7 @@ def status(
     version: str,
     kernel: Literal["shown", "hidden"],
     store_failure: str | None = None,
+    confirm_returned: bool = False,
 ) -> dict[str, Any]:
     """The status dictionary.
 
@@ -73,6 +75,8 @@ def status(
         Whether the worker's IPython kernel is shown to clients, or the worker answers as a plain one.
     store_failure
         Why the store takes no changes just now; None if it does.
+    confirm_returned
+        Whether the queue starts only when every item that came back to it was confirmed.
     """
     versions = state.versions
     kernel_state, captured = _kernel(state, kernel)
@@ -81,7 +85,7 @@ def status(
         "time": time_text,
         "status_uid": part_uid(epoch, "status", state.seq),
         "items_in_queue": len(state.queue),
-        "items_in_history": len(state.history),
+        "items_in_history": state.history.size,
         "running_item_uid": state.running.item_uid if state.running else None,
         "manager_state": manager_state(state),
         "queue_stop_pending": state.execution.stop_pending,
@@ -93,6 +97,7 @@ def status(
         "ip_kernel_state": kernel_state,
         "ip_kernel_captured": captured,
         "pause_pending": state.execution.pause_pending,
+        "re_pending": pending.shown(state.execution.pending),
         "run_list_uid": part_uid(epoch, "runs", versions.runs),
         "plan_queue_uid": part_uid(epoch, "queue", versions.queue),
         "plan_history_uid": part_uid(epoch, "history", versions.history),
@@ -104,8 +109,10 @@ def status(
         "task_results_uid": part_uid(epoch, "task_results", versions.task_results),
         "lock_info_uid": state.lock.uid,
         "lock": {"environment": state.lock.environment, "queue": state.lock.queue},
+        "confirmation_needed": state.queue.unconfirmed if confirm_returned else 0,
         "environment_id": state.environment.environment_id,
         "environment_failure": _failure(state),
+        "environment_loading": _loading(state),
         "environment_alarm": state.environment.alarm,
         "environment_outdated": state.environment.outdated,
         "environment_unreachable": state.environment.unreachable,
@@ -124,6 +131,13 @@ def _kernel(state: State, shown: str) -> tuple[str | None, bool | None]:
         return "disabled", False
     busy = state.execution.state in ("starting", "running") or has_foreground_task(state)
     return ("busy" if busy or state.cell else "idle"), busy
+
+
+def _loading(state: State) -> dict[str, Any] | None:
+    loading = state.environment.loading
+    if loading is None:
+        return None
+    return {"name": loading.name, "number": loading.number, "count": loading.count, "since": loading.since}
 
 
 def _failure(state: State) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from jupyter_queueserver.documents.trimming import Retention
 def main(arguments: list[str] | None = None) -> int:
     """Run the relay; exit status 0 also when another one serves this journal already."""
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # all that it writes belongs to the instance
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each request of the saver
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # saves seconds; only a format check

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from jupyter_queueserver.instance import Identity, ProcessWatch, is_alive
+from jupyter_queueserver.instance.launch import spawn_detached
 
 __all__ = [
     "NEEDED_MODULES",
@@ -152,8 +153,7 @@ class Server:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [sys.executable, "-P", "-m", "jupyter_queueserver.documents.tiled_server"]
         command += ["--directory", os.fspath(self.directory), "--idle-minutes", str(self._idle_minutes)]
-        with open(self.directory / "server.log", "ab") as output:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        return spawn_detached(command, self.directory / "server.log")
 
     def _log_tail(self) -> str:
         try:

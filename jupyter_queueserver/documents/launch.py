@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from jupyter_queueserver.instance import Identity, ProcessWatch, is_alive
+from jupyter_queueserver.instance.launch import spawn_detached
 
 __all__ = ["find_relay", "start_relay", "stop_relay"]
 
@@ -35,8 +36,7 @@ def start_relay(
     command += ["--data-dir", os.fspath(data_dir), "--socket-dir", os.fspath(socket_dir)]
     command += options
     log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with log_file.open("ab") as output:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/")
+    return spawn_detached(command, log_file, cwd="/")
 
 
 def find_relay(data_dir: Path) -> Identity | None:

@@ -91,7 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle-minutes", type=float, default=10.0)
     options = parser.parse_args(arguments)
     directory: Path = options.directory.resolve()
+    os.umask(0o077)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in directory.glob("*.db*"):
+        path.chmod(0o600)  # an earlier version left them to the umask of its user
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     lock = os.open(directory / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -13,6 +13,8 @@ import msgspec
 
 from ..api import Method
 from ..api import http_form as form
+from ..api.http_form import ID_HEADER
+from ..api.registry import REQUEST_ID, REQUEST_USER
 from .refusals import bad_key, malformed_body
 
 #: First characters of a JSON text of the type that is wanted.
@@ -25,13 +27,26 @@ Fields = dict[str, msgspec.Raw]
 
 
 class Submitter(NamedTuple):
-    """Who makes a request, as the items of the queue show it."""
+    """Who makes a request, as the items of the queue show it.
+
+    Attributes
+    ----------
+    is_trusted
+        Whether he may name somebody else in the body.
+    """
 
     user: str
     user_group: str
+    is_trusted: bool = False
 
 
-def make_request(method: Method, body: bytes, submitter: Submitter, fixed: dict[str, Any] | None = None) -> bytes:
+def make_request(
+    method: Method,
+    body: bytes,
+    submitter: Submitter,
+    fixed: dict[str, Any] | None = None,
+    request_id: str | None = None,
+) -> bytes:
     """Make the manager's request frame; raises `Refusal` (400 or 422).
 
     Parameters
@@ -40,12 +55,39 @@ def make_request(method: Method, body: bytes, submitter: Submitter, fixed: dict[
         As it came; empty counts as missing.
     fixed
         Parameters that the route itself gives; the body is ignored then.  None: they come from the body.
+    request_id
+        As a header gives it; None: it may be in the body.
     """
     fields = _params(method, body) if fixed is None else {name: _text(value) for name, value in fixed.items()}
-    for name, value in zip(("user", "user_group"), submitter, strict=True):
-        if name in method.parameter_names:
+    for name, value in (("user", submitter.user), ("user_group", submitter.user_group)):
+        if name in method.parameter_names and not (submitter.is_trusted and name in fields):
             fields[name] = _text(value)
+    if method.is_recorded:
+        _identify(fields, fields.get("user", _text(submitter.user)), request_id)
     return msgspec.json.encode({"method": method.name, "params": fields})
+
+
+def _identify(fields: Fields, user: msgspec.Raw, request_id: str | None) -> None:
+    """Put in the id of the request, if it has one, and who asks, whom the events name; a retry is one of the same user only."""
+    fields.pop(REQUEST_USER, None)
+    if request_id is not None:
+        given = json.loads(bytes(fields.get(REQUEST_ID.name, b"null")))
+        if given is not None and given != request_id:
+            raise bad_key(
+                f"The header {ID_HEADER} and the key '{REQUEST_ID.name}' say different things",
+                REQUEST_ID.name,
+                code="ambiguous_parameters",
+                hint="Send one of them.",
+            )
+        fields[REQUEST_ID.name] = _text(request_id)
+    fields[REQUEST_USER] = user
+
+
+def header_id(value: str | None) -> str | None:
+    """Return the id of a request that the header gives, with or without quotes; None: there is none."""
+    text = "" if value is None else value.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return None if value is None else text[1:-1] if quoted else text
 
 
 def require_json(content_type: str | None) -> None:
@@ -96,8 +138,8 @@ def _with_mode(fields: Fields) -> Fields:
     """Existing clients may give the keys of the mode directly."""
     if "mode" in fields:
         return fields
-    outside = {name: value for name, value in fields.items() if name == "lock_key"}
-    mode = {name: value for name, value in fields.items() if name != "lock_key"}
+    outside = {name: value for name, value in fields.items() if name in ("lock_key", REQUEST_ID.name)}
+    mode = {name: value for name, value in fields.items() if name not in outside}
     return outside | ({"mode": msgspec.Raw(msgspec.json.encode(mode))} if mode else {})
 
 
@@ -123,16 +165,17 @@ def _decode(body: bytes) -> Fields:
 
 
 def _check_keys(method: Method, fields: Fields) -> None:
-    known = set(method.parameter_names) | form.GATEWAY_KEYS.get(method.name, frozenset())
+    known = {*method.parameter_names, *form.GATEWAY_KEYS.get(method.name, ()), REQUEST_ID.name}
     if method.name in form.NO_IDENTITY_KEYS:
         known -= form.IDENTITY_KEYS
+    hidden = form.IDENTITY_KEYS if method.is_recorded else {*form.IDENTITY_KEYS, REQUEST_ID.name}
     for name in fields:
         if name not in known:
             raise bad_key(
                 f"{method.name}() got an unexpected keyword argument '{name}'",
                 name,
                 code="unsupported_parameters",
-                hint=f"Keys of this route: {', '.join(sorted(known - form.IDENTITY_KEYS)) or 'none'}.",
+                hint=f"Keys of this route: {', '.join(sorted(known - hidden)) or 'none'}.",
             )
     wanted = form.WANTED.get(method.name)
     if wanted is not None and wanted not in fields:

@@ -67,6 +67,11 @@ class QueueServerExtension(ExtensionApp):
         key_trait=Unicode(),
         help="User group by user name; the name '*' stands for all others and beats `user_group`.",
     ).tag(config=True)
+    trusted_users = List(
+        Unicode(),
+        help="User names of gateways that know their own users: in their requests `user` and `user_group` of the body count."
+        " In those of all others they are overwritten by who is logged in.",
+    ).tag(config=True)
     legacy_root = Bool(
         False, help="Whether the routes are also served without prefix, as by the first version's web server."
     ).tag(config=True)
@@ -115,7 +120,7 @@ class QueueServerExtension(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        groups = UserGroups(self.user_group, self.user_groups)
+        groups = UserGroups(self.user_group, self.user_groups, frozenset(self.trusted_users))
         routes = make_routes(Means(self.requests, self._context, self._events_address, self._feed, groups))
         self.handlers.extend(as_patterns([*routes, *(at_root(routes) if self.legacy_root else ())]))
         if self.legacy_root:

@@ -21,7 +21,7 @@ _PERSONS = uuid.UUID("f3b0a0c6-6c0c-4a53-9a25-5f8a1d0e7c11")
 
 
 class UserGroups(NamedTuple):
-    """Which user group somebody belongs to.
+    """Which user group somebody belongs to, and who may speak for others.
 
     Attributes
     ----------
@@ -29,10 +29,13 @@ class UserGroups(NamedTuple):
         Group of everybody who is not named.
     named
         Group by user name; the name ``*`` stands for all others and beats `default`.
+    trusted
+        Login names of gateways that know their own users: what they send as ``user`` and ``user_group`` counts.
     """
 
     default: str = "primary"
     named: Mapping[str, str] = {}
+    trusted: frozenset[str] = frozenset()
 
     def of(self, name: str) -> str:
         """Return the group of a user name."""

@@ -19,7 +19,7 @@ from .refusals import no_answer
 PATIENCE = 2.0
 #: ... and seconds more for each byte of the request: a big batch is checked item by item.
 _PATIENCE_PER_BYTE = 2e-6
-#: Seconds after which a reading request is sent once more: a manager that died took the first one with it.
+#: Seconds after which a request that may be sent twice is sent once more: a manager that died took the first one with it.
 FIRST_ATTEMPT = 0.75
 
 
@@ -48,13 +48,15 @@ class Requests:
         self._unanswered = unanswered
         self._sockets = AsyncSockets(context)
 
-    async def send(self, request: bytes, *, repeatable: bool = False) -> bytes:
+    async def send(self, request: bytes, *, repeatable: bool = False, is_wish: bool | None = None) -> bytes:
         """Return the reply to a request; raises `Refusal` (408).
 
         Parameters
         ----------
         repeatable
-            Whether it may be sent twice, because it changes nothing.
+            Whether it may be sent twice, because it changes nothing, or because the manager does it once only.
+        is_wish
+            Whether somebody wants to change something; None: unless it may be sent twice.
         """
         patience = PATIENCE + len(request) * _PATIENCE_PER_BYTE
         try:
@@ -64,7 +66,7 @@ class Requests:
                         return await self._sockets.exchange(self._target, request, FIRST_ATTEMPT)
                 return await self._sockets.exchange(self._target, request, patience)
         except (NoAnswer, TimeoutError) as err:
-            if not repeatable:
+            if is_wish or (is_wish is None and not repeatable):
                 self._unanswered()
             raise no_answer(patience, self._reason()) from err
 

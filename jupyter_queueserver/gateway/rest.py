@@ -12,11 +12,12 @@ import msgspec
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..api import Method
+from ..api.http_form import ID_HEADER
 from ..core.errors import TooLarge
 from ..core.limits import CONNECTION_LIMIT, check_size
 from ..core.limits import REQUEST_LIMIT as BODY_LIMIT
 from ..core.reduced import reduced_plans
-from .bodies import Submitter, ignores_body, make_request, require_json
+from .bodies import Submitter, header_id, ignores_body, make_request, require_json
 from .collecting import CollectingHandler
 from .handler import STRANGER_LIMIT, QueueServerHandler
 from .identity import UserGroups, login_name, user_name
@@ -73,16 +74,26 @@ class MethodHandler(CollectingHandler):
         if self._fixed is None and body.strip() and not ignores_body(method):
             require_json(self.request.headers.get("Content-Type"))
         provider = self.identity_provider
-        group = self._user_groups.of(login_name(provider, self.current_user))
+        login = login_name(provider, self.current_user)
+        submitter = Submitter(
+            user_name(provider, self.current_user), self._user_groups.of(login), login in self._user_groups.trusted
+        )
         try:
-            request = self._make_request(body, Submitter(user_name(provider, self.current_user), group))
+            request = self._make_request(body, submitter)
         except UnicodeEncodeError as err:
             raise bad_key(f"A name is no valid text: {err}", "body") from err
-        await self.finish(self._answer(await self._requests.send(request, repeatable=method.kind == "read")))
+        is_read = method.kind == "read"
+        repeatable = is_read or self._request_id is not None
+        await self.finish(self._answer(await self._requests.send(request, repeatable=repeatable, is_wish=not is_read)))
+
+    @property
+    def _request_id(self) -> str | None:
+        """The id that the header gives."""
+        return header_id(self.request.headers.get(ID_HEADER)) if self._method.is_recorded else None
 
     def _make_request(self, body: bytes, submitter: Submitter) -> bytes:
         """Make the manager's request frame of the body; raises `Refusal`."""
-        return make_request(self._method, body, submitter, self._fixed)
+        return make_request(self._method, body, submitter, self._fixed, self._request_id)
 
     def _answer(self, reply: bytes) -> bytes:
         """Return what is sent for the manager's reply."""

@@ -14,8 +14,9 @@ from tornado import web
 from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
 
 from ..api import methods
+from ..api.http_form import ID_HEADER
 from ..api.http_routes import OPERATIONS
-from .bodies import Submitter, make_request
+from .bodies import Submitter, header_id, make_request
 from .collecting import CollectingHandler
 from .identity import UserGroups, login_name, user_name
 from .paths import API_PREFIX, Route
@@ -60,7 +61,9 @@ class SpreadsheetHandler(CollectingHandler):
         name = login_name(self.identity_provider, self.current_user)
         submitter = Submitter(user_name(self.identity_provider, self.current_user), self._user_groups.of(name))
         body = msgspec.json.encode({"items": found.items})
-        reply = await self._requests.send(make_request(methods()["queue_item_add_batch"], body, submitter))
+        request_id = header_id(self.request.headers.get(ID_HEADER))
+        request = make_request(methods()["queue_item_add_batch"], body, submitter, request_id=request_id)
+        reply = await self._requests.send(request, repeatable=request_id is not None, is_wish=True)
         decoded = msgspec.json.decode(reply, type=dict[str, msgspec.Raw])
         if bytes(decoded.get("success", msgspec.Raw(b"true"))) == b"true":
             return reply

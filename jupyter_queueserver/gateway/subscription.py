@@ -41,7 +41,7 @@ class Position(msgspec.Struct, kw_only=True):
     console
         Offset in bytes of the next console text; None: nothing yet, the newest part is wanted.
     history
-        How many history entries a snapshot shall hold.
+        How many history entries a snapshot shall hold, 200 at most.
     """
 
     topics: tuple[str, ...] = TOPICS

@@ -4,7 +4,7 @@ An instance is a data directory.  This room knows paths and process identities; 
 """
 
 from .paths import Instance, check_private, find_instance, write_private
-from .process import Identity, ProcessWatch, boot_id, identity_of, is_alive
+from .process import Identity, ProcessWatch, boot_id, identity_of, is_alive, is_stopped
 from .runtime import Runtime, read_runtime, remove_runtime, write_runtime
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "find_instance",
     "identity_of",
     "is_alive",
+    "is_stopped",
     "read_runtime",
     "remove_runtime",
     "write_private",

@@ -16,6 +16,7 @@ import msgspec
 
 from .paths import Instance
 from .runtime import Runtime, read_runtime
+from .secrecy import OWN_SECRETS, without_secrets
 
 LOG_LIMIT = 8 << 20
 """Bytes above which a log file is moved aside when it is opened again."""
@@ -29,19 +30,22 @@ def open_log(path: Path) -> int:
     """Open a log file for appending (0600); a file above `LOG_LIMIT` becomes ``<name>.1`` first."""
     if path.exists() and path.stat().st_size > LOG_LIMIT:
         path.replace(path.with_name(path.name + ".1"))
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.fchmod(handle, 0o600)  # one of an earlier version may be open to others
+    return handle
 
 
 def spawn_detached(
     command: Sequence[str], log: Path, *, pass_fds: Sequence[int] = (), cwd: str | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program that outlives this one: a session of its own, no input, output appended to ``log``.
+    """Start a program that outlives this one: a session of its own, no input, output appended to ``log``, no keys in its
+    environment.
 
     It runs in the directory ``cwd``; None: in this program's.
     """
     handle = open_log(log)
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - a program of ours, by a list of words
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=handle,
@@ -49,6 +53,7 @@ def spawn_detached(
             start_new_session=True,
             pass_fds=tuple(pass_fds),
             cwd=cwd,
+            env=without_secrets(),
         )
     finally:
         os.close(handle)
@@ -94,7 +99,15 @@ def ensure_manager(instance: Instance, arguments: Sequence[str] = (), timeout: f
 
 def _start(command: Sequence[str], timeout: float, logs: Path) -> Runtime:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(  # noqa: S603 - as above
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env=without_secrets(keep=OWN_SECRETS),  # it reads them, and hands them on by a pipe
+        )
     except subprocess.TimeoutExpired as error:
         raise LaunchError(f"The manager was not ready after {timeout:g} s; see {logs}/manager.log.") from error
     except OSError as error:

@@ -87,6 +87,12 @@ def is_alive(identity: Identity) -> bool:
     return fields[0] not in ("Z", "X") and int(fields[19]) == identity.started
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether the process is stopped, as by SIGSTOP; False where that cannot be read."""
+    fields = _stat_fields(pid)
+    return fields is not None and fields[0] in ("T", "t")
+
+
 class ProcessWatch:
     """Sees the death of a process, child or not.
 

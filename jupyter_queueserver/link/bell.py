@@ -34,6 +34,10 @@ class Bell:
             return False
         return True
 
+    def aim(self, path: str | os.PathLike[str]) -> None:
+        """Ring another bell from now on."""
+        self._path = os.fspath(path)
+
     def close(self) -> None:
         """Release the socket; later rings are silent."""
         self._socket.close()
@@ -68,6 +72,7 @@ class BellListener:
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         self._socket.bind(str(self._path))
+        self._path.chmod(0o600)
         self._inode = self._path.stat().st_ino
         self._loop.add_reader(self._socket.fileno(), self._readable)
 

@@ -16,12 +16,18 @@ from pathlib import Path
 import msgspec
 
 from ..instance import Identity, Instance, ProcessWatch, boot_id, identity_of, is_alive, write_private
+from ..instance.secrecy import without_secrets
 from .connection import choose_connection, place_copy, remove_copy
 from .environment import EnvironmentRecord, write_environment
 from .errors import NotAdoptable
+from .memory import MemoryWatch
 from .wire import ConnectionInfo
 
-ENDED = "The worker process ended."
+#: Of a worker that is no child of this process: nobody tells how it ended.
+ENDED = "The worker process ended; how cannot be known, because the manager that had started it was gone."
+_KILLED = "The worker process was killed by the server."
+#: Seconds between two looks at the worker's memory.
+_LOOK = 5.0
 #: File in the environment's directory where the worker says who it is, should its launcher die before it could.
 IDENTITY_FILE = "identity.json"
 
@@ -54,21 +60,39 @@ class WorkerProcess:
         self.identity = identity
         self._watch = watch
         self._child = child
+        self._killed = False
+        self._memory = MemoryWatch(identity.pid)
         self.died: asyncio.Task[str] = asyncio.create_task(self._wait())
 
     async def _wait(self) -> str:
+        death = asyncio.ensure_future(self._watch.wait())
         try:
-            await self._watch.wait()
+            while not (await asyncio.wait({death}, timeout=_LOOK))[0]:
+                self._memory.look()
+            death.result()
+            end_group(self.identity)
         finally:
+            death.cancel()
             if self._child is not None:
-                self._child.poll()
+                _reap(self._child, self._memory, wait=death.done() and not death.cancelled())
+        return self._reason()
+
+    def _reason(self) -> str:
+        used = self._memory.text()
         if self._child is None:
-            return ENDED
-        return exit_sentence(self._child.wait())
+            if self._killed:
+                return _KILLED
+            return f"{ENDED} {used.capitalize()}." if used else ENDED
+        sentence = exit_sentence(self._child.returncode)
+        if self._child.returncode != -signal.SIGKILL or self._killed:
+            return sentence
+        likely = "most likely by the system" if self._memory.system_has_killed() else "by somebody, or by the system"
+        return f"{sentence.removesuffix('.')}, {likely} for lack of memory{': ' if used else ''}{used}."
 
     async def kill(self) -> str:
         """SIGKILL to the process and its group; returns the reason of `died` when it is gone."""
         if not self._watch.is_dead():
+            self._killed = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.identity.pid, signal.SIGKILL)
         return await asyncio.shield(self.died)
@@ -82,6 +106,28 @@ class WorkerProcess:
         if self._child is not None and self._child.returncode is None:
             # It is meant to outlive us: not a forgotten child, so no ResourceWarning.
             self._child.returncode = 0
+
+
+def end_group(worker: Identity) -> None:
+    """SIGKILL what a dead worker has left in its process group: a forked copy of it may hold the devices."""
+    with contextlib.suppress(ProcessLookupError):
+        if identity_of(worker.pid).started != worker.started:
+            return  # another process has its number by now
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _reap(child: subprocess.Popen[bytes], memory: MemoryWatch, *, wait: bool) -> None:
+    """Take the exit status of a child, and with it the most memory that it has ever used."""
+    if child.returncode is None:
+        try:
+            pid, status, usage = os.wait4(child.pid, 0 if wait else os.WNOHANG)
+        except ChildProcessError:  # somebody else has taken it
+            child.poll()
+            return
+        if pid == child.pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            memory.note(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 def write_connection_file(instance: Instance, record: EnvironmentRecord) -> ConnectionInfo:
@@ -136,6 +182,15 @@ def _own_word(record: EnvironmentRecord) -> Identity | None:
         return None
 
 
+def is_of_this_boot(directory: Path) -> bool:
+    """Whether the worker of that environment's directory said who it is since the machine was started last."""
+    try:
+        known = msgspec.json.decode((directory / IDENTITY_FILE).read_bytes(), type=Identity)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return known.boot_id == boot_id()
+
+
 def launch_process(
     instance: Instance, record: EnvironmentRecord, python: str = sys.executable, *, working_dir: str | None = None
 ) -> tuple[EnvironmentRecord, subprocess.Popen[bytes]]:
@@ -159,7 +214,7 @@ def launch_process(
     ]
     with record.console.open("ab") as console:
         record.console.chmod(0o600)
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - the worker, by a list of words
             command,
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -177,5 +232,5 @@ def launch_process(
 def _environment_variables(record: EnvironmentRecord) -> dict[str, str]:
     """The worker must not take itself for somebody's managed kernel, and must not die with its parent."""
     unwanted = ("JPY_PARENT_PID", "JPY_INTERRUPT_EVENT", "JPY_SESSION_NAME", "PYTEST_CURRENT_TEST")
-    found = {name: value for name, value in os.environ.items() if name not in unwanted}
+    found = {name: value for name, value in without_secrets().items() if name not in unwanted}
     return found if record.kernel.backend is None else {**found, "MPLBACKEND": record.kernel.backend}

@@ -13,7 +13,8 @@ import msgspec
 from ..core.tasks import TaskKind
 
 #: Version of this conversation; a worker also serves managers that speak `OLDEST_PROTOCOL`.  2: tasks, interrupts, metadata.
-PROTOCOL = 2
+#: 3: plans are broken off, requests have an end.
+PROTOCOL = 3
 OLDEST_PROTOCOL = 1
 
 REQUEST_TYPE = "queueserver_request"
@@ -33,10 +34,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="request", fo
         The environment that is meant; a worker of another one refuses.
     fence
         Number of the manager's lease; an older one than the worker has seen is refused, a higher one is remembered.
+    until
+        Reading of the machine's monotonic clock (seconds) after which nobody waits for an answer any more: a worker that was
+        stopped must not do later what was given up.  None: no end.
     """
 
     environment_id: str
     fence: int
+    until: float | None = None
 
 
 class Hello(Request, tag="hello", frozen=True, kw_only=True):
@@ -90,6 +95,12 @@ class Continue(Request, tag="continue", frozen=True, kw_only=True):
     command: Command
 
 
+class BreakOff(Request, tag="break_off", frozen=True, kw_only=True):
+    """End the running plan though it is not paused, with its clean-up or without; one that is ending is broken off again."""
+
+    command: Literal["abort", "halt"]
+
+
 class Ack(Request, tag="ack", frozen=True, kw_only=True):
     """All reports up to ``n`` are applied and may be deleted."""
 
@@ -132,7 +143,7 @@ class ReadMetadata(Request, tag="read_metadata", frozen=True, kw_only=True):
     keys: tuple[str, ...]
 
 
-AnyRequest = Hello | Start | Withdraw | Pause | Continue | Ack | Close | Status | StartTask | Interrupt | ReadMetadata
+AnyRequest = Hello | Start | Withdraw | Pause | Continue | BreakOff | Ack | Close | Status | StartTask | Interrupt | ReadMetadata
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +185,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...] = ()
 
 
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Pause` and `BreakOff`: whether the RunEngine has taken the request, or will when the plan lets go of it."""
+
+    heard: bool = True
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to `ReadMetadata`: JSON text of a dictionary."""
 
@@ -199,7 +216,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """The worker did not do it; nothing changed.
 
     Codes: ``malformed_request``, ``not_manager``, ``wrong_environment``, ``wrong_nonce``, ``wrong_protocol``, ``older_fence``,
-    ``not_open``, ``busy``, ``kernel_busy``, ``not_running``, ``not_paused``, ``command_pending``, ``already_taken``,
+    ``expired``, ``not_open``, ``busy``, ``kernel_busy``, ``not_running``, ``not_paused``, ``command_pending``, ``already_taken``,
     ``unknown_item``, ``engine_refused``, ``plan_running``, ``task_running``, ``no_engine``, ``metadata_not_json``,
     ``metadata_slow``, ``internal_error``.
     """
@@ -210,7 +227,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_content(value: msgspec.Struct) -> dict[str, Any]:
     """Plain objects for a message's content."""
-    return msgspec.to_builtins(value)
+    content = msgspec.to_builtins(value)
+    if content.get("until", 0.0) is None:  # unknown to older workers
+        del content["until"]
+    return content
 
 
 def request_from_content(content: Any) -> AnyRequest:

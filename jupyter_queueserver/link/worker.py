@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
@@ -21,16 +22,18 @@ from ..instance import Identity, Instance, ProcessWatch, boot_id, check_private
 from .console import ConsoleReader
 from .environment import EnvironmentRecord, read_environment
 from .errors import NotAdoptable, WorkerUnreachable
-from .launch import WorkerProcess, find_process, launch_process, read_connection_file, remove_sockets
+from .launch import ENDED, WorkerProcess, find_process, launch_process, read_connection_file, remove_sockets
 from .messages import (
     REQUEST_TYPE,
     Ack,
     Allowed,
     AnyRequest,
+    BreakOff,
     Close,
     Command,
     Continue,
     Facts,
+    Heard,
     Hello,
     Interrupt,
     Metadata,
@@ -50,6 +53,8 @@ T = TypeVar("T")
 
 #: Seconds that a request may take.
 REQUEST_TIMEOUT = 2.0
+#: Version of the conversation from which on requests have an end.
+_KNOWS_UNTIL = 3
 #: Seconds until a new worker's control channel must answer: imports from a cold network disk take long, and who does not
 #: want to wait destroys the environment.
 HELLO_TIMEOUT = 3600.0
@@ -148,7 +153,7 @@ class WorkerLink:
         except (WorkerRefused, WorkerUnreachable) as err:
             dead = watch.is_dead()
             await link.detach()
-            raise NotAdoptable("The worker process ended." if dead else err.msg, alive=not dead) from err
+            raise NotAdoptable(ENDED if dead else err.msg, alive=not dead) from err
         if facts.pid != identity.pid or facts.nonce != record.nonce:
             await link.detach()
             raise NotAdoptable("Another process answered in the worker's place.", alive=True)
@@ -180,9 +185,16 @@ class WorkerLink:
         """Take an accepted item back; refused with ``already_taken`` or ``unknown_item``."""
         await self._tell(Withdraw(**self._head(fence), item_uid=item_uid))
 
-    async def pause(self, deferred: bool, fence: int) -> None:
-        """Ask for a pause, immediate or at the next checkpoint; reports say when it has come."""
-        await self._tell(Pause(**self._head(fence), deferred=deferred))
+    async def pause(self, deferred: bool, fence: int) -> bool:
+        """Ask for a pause, immediate or at the next checkpoint; reports say when it has come.
+
+        False: the plan holds the RunEngine, which hears of it when the plan lets go.
+        """
+        return (await self._ask(Pause(**self._head(fence), deferred=deferred), Heard)).heard
+
+    async def break_off(self, command: Literal["abort", "halt"], fence: int) -> bool:
+        """End the running plan though it is not paused; reports say what came of it.  False: as for `pause`."""
+        return (await self._ask(BreakOff(**self._head(fence), command=command), Heard)).heard
 
     async def continue_(self, command: Command, fence: int) -> None:
         """Resume, stop, abort or halt the paused plan; reports say what came of it."""
@@ -242,7 +254,10 @@ class WorkerLink:
         await self._ask(request, dict)
 
     async def _ask(self, request: AnyRequest, answer: type[T], limit: float = REQUEST_TIMEOUT) -> T:
-        exchange = asyncio.ensure_future(self._channel.request(REQUEST_TYPE, to_content(request), limit))
+        content = to_content(request)
+        if self.facts is not None and self.facts.protocol >= _KNOWS_UNTIL:
+            content["until"] = time.monotonic() + limit
+        exchange = asyncio.ensure_future(self._channel.request(REQUEST_TYPE, content, limit))
         await asyncio.wait({exchange, self.died}, return_when=asyncio.FIRST_COMPLETED)
         if not exchange.done():
             exchange.cancel()

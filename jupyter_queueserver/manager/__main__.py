@@ -8,8 +8,10 @@ import gc
 import logging
 import sys
 
-from ..core.errors import QueueServerError
-from ..storage import open_store
+from ..core.errors import QueueServerError, ServiceError
+from ..storage import RedisOptions, Store, open_store
+from . import faultpoints
+from .crowd import make_room
 from .heartbeat import Heartbeat
 from .service import Service
 from .settings import Settings, SettingsError, read_settings
@@ -37,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         stream=sys.stderr,
     )
     _tame_garbage_collection()
+    make_room()
     return asyncio.run(_run(settings, again=options.again))
 
 
@@ -51,10 +54,21 @@ def _tame_garbage_collection() -> None:
 
 async def _run(settings: Settings, *, again: bool) -> int:
     try:
-        service = Service(settings, open_store(settings.store, settings.instance.store, settings.instance.lease), again=again)
+        faultpoints.activate(settings.instance)
+        store = faultpoints.watched(_store(settings, again=again))
+        service = Service(settings, store, again=again)
         return await service.run()
     except (QueueServerError, OSError) as err:
-        return _refuse(settings, str(err))
+        return _refuse(settings, f"{err.msg} {err.hint}" if isinstance(err, ServiceError) else str(err))
+
+
+def _store(settings: Settings, *, again: bool) -> Store:
+    redis = RedisOptions(
+        prefix=settings.redis_name_prefix,
+        password=settings.redis_password,
+        take_over=settings.take_over and not again,  # a wish of the user's own start, not of the lives after it
+    )
+    return open_store(settings.store, settings.instance.store, settings.instance.lease, redis)
 
 
 def _refuse(settings: Settings, reason: str) -> int:

@@ -19,6 +19,7 @@ _OTHER_FLAGS = (
     "--private",
     "--allow-remote",
     "--detach",
+    "--take-over",
     "--verbose",
     "--quiet",
     "--silent",
@@ -55,6 +56,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", metavar="DIR", help="data directory of the instance")
     parser.add_argument("--private", action="store_true", help="no TCP sockets, only the private Unix socket")
     parser.add_argument("--allow-remote", action="store_true", default=None, help="allow TCP beyond loopback without a key")
+    parser.add_argument(
+        "--take-over", action="store_true", default=None, help="give up an environment that is open on another machine (Redis)"
+    )
     parser.add_argument("--detach", action="store_true", help="go on in the background once the manager is ready")
     sources = parser.add_mutually_exclusive_group()
     for option in OPTIONS:
@@ -66,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-re", action="store_true", default=None, help="deprecated: it is always kept")
     parser.add_argument("--adopt", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--secrets-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--without-pidfd", dest="use_pidfd", action="store_false", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--silence-limit", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--manager-program", help=argparse.SUPPRESS)

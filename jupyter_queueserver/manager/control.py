@@ -16,6 +16,7 @@ import zmq.asyncio
 from ..api.dispatch import refuse_envelope
 from ..core.errors import MalformedRequest
 from ..core.limits import CONNECTION_LIMIT, Encoding
+from .crowd import guard
 from .replies import Answerer, encode
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class ControlSocket:
         self._socket = context.socket(zmq.ROUTER)
         self._socket.set(zmq.LINGER, 200)
         self._socket.set(zmq.MAXMSGSIZE, CONNECTION_LIMIT)
+        guard(self._socket)
         if private_key:
             self._socket.set(zmq.CURVE_SERVER, 1)
             self._socket.set(zmq.CURVE_SECRETKEY, private_key.encode())
@@ -91,6 +93,10 @@ class ControlSocket:
             reply = encode(refuse_envelope(_REFUSED_FRAMES), self._encoding)
         with contextlib.suppress(zmq.ZMQError):
             await self._socket.send_multipart([*head, reply])
+
+    def admit(self, admit: bool) -> None:
+        """Take new connections, or none; those that are there stay.  Raises ``ZMQError`` if the address is taken meanwhile."""
+        (self._socket.bind if admit else self._socket.unbind)(self.address)
 
     async def close(self) -> None:
         """Let the answers that are under way go out, then close."""

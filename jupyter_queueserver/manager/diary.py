@@ -25,18 +25,32 @@ _ENVIRONMENT = {
 
 
 class Diary:
-    """Keeps the log of one manager."""
+    """Keeps the log of one manager.
 
-    def __init__(self, state: State) -> None:
+    Parameters
+    ----------
+    confirm_returned
+        Whether the queue waits for a confirmation of items that came back to it.
+    """
+
+    def __init__(self, state: State, *, confirm_returned: bool = False) -> None:
         self._environment = state.environment.state
+        self._waits = "; the queue does not start before somebody confirms it" if confirm_returned else ""
 
     def note(self, changes: Sequence[ch.AnyChange]) -> None:
         """Write down what was committed."""
         for change in changes:
             if isinstance(change, ch.EnvironmentSet):
                 self._note_environment(change)
+            elif isinstance(change, ch.QueueInserted):
+                self._note_returned(change)
             else:
                 _note(change)
+
+    def _note_returned(self, change: ch.QueueInserted) -> None:
+        for item in change.items:
+            if item.is_unconfirmed:
+                _log.info("Plan '%s' came back to the queue (item %s)%s.", item.name, item.item_uid, self._waits)
 
     def _note_environment(self, change: ch.EnvironmentSet) -> None:
         environment = change.environment

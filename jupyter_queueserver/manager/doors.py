@@ -7,13 +7,16 @@ on without it, because its queue must go on, and tries again until the address i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
 import zmq
 import zmq.asyncio
 
+from ..instance.secrecy import close_socket
 from .control import ControlSocket
+from .crowd import LOOK, Crowd
 from .publish import InfoSocket
 from .replies import Answerer
 from .settings import Settings
@@ -24,6 +27,11 @@ _log = logging.getLogger(__name__)
 _RETRY = 1.0
 
 Door = ControlSocket | InfoSocket
+
+
+def _is_file(address: str) -> bool:
+    """Whether the address is a socket file, which has an owner; others (TCP, names without file) have none."""
+    return address.startswith("ipc://") and not address.startswith("ipc://@")
 
 
 class Doors:
@@ -48,6 +56,8 @@ class Doors:
         self._on_opened = on_opened
         self._open: dict[str, Door] = {}
         self._taken: dict[str, str] = {}
+        self._crowd = Crowd()
+        self._shut: dict[str, Door] = {}
 
     def open(self, *, patient: bool) -> None:
         """Bind them all; raises ``OSError`` with address and advice if one cannot be bound, unless `patient`."""
@@ -71,6 +81,15 @@ class Doors:
         return {name: address for name, address in wanted.items() if address}
 
     def _make(self, name: str, address: str) -> Door:
+        door = self._bind(name, address)
+        self._close_to_others(door)
+        return door
+
+    def _close_to_others(self, door: Door) -> None:
+        if not self._settings.allow_remote:
+            close_socket(door.address)
+
+    def _bind(self, name: str, address: str) -> Door:
         settings = self._settings
         if name == "info":
             return InfoSocket(self._context, address, self._answerer.status, settings.zmq_encoding)
@@ -88,6 +107,7 @@ class Doors:
         async with asyncio.TaskGroup() as serving:
             for door in self._open.values():
                 serving.create_task(door.run())
+            serving.create_task(self._watch_crowd())
             while self._taken:
                 await asyncio.sleep(_RETRY)
                 for door in self._try_again():
@@ -109,6 +129,27 @@ class Doors:
             self._on_opened()
         return opened
 
+    async def _watch_crowd(self) -> None:
+        """Shut the doors while there are so many connections that the manager's own work would suffer."""
+        while True:
+            await asyncio.sleep(LOOK)
+            if self._crowd.look() and self._crowd.is_full:
+                _log.warning("There are too many connections: no new ones are taken by TCP until some of them are closed.")
+                self._shut = dict(self._open)
+                for door in self._shut.values():
+                    door.admit(False)
+            elif self._shut and not self._crowd.is_full:
+                self._reopen()
+
+    def _reopen(self) -> None:
+        for name, door in list(self._shut.items()):
+            with contextlib.suppress(zmq.ZMQError):  # the address is not free yet
+                door.admit(True)
+                self._close_to_others(door)
+                del self._shut[name]
+        if not self._shut:
+            _log.warning("There are fewer connections again: new ones are taken.")
+
     @property
     def control_address(self) -> str | None:
         """Where requests are answered; None: not by TCP."""
@@ -125,14 +166,27 @@ class Doors:
 
     def describe(self) -> str:
         """Say who can reach this manager, for the line that `start-re-manager` prints."""
-        settings = self._settings
         addresses = [address for name in ("control", "first_version") if (address := self._address(name))]
         if not addresses:
             return "It is reached by this user's processes only."
-        who = "everybody who can reach that address" if settings.allow_remote else "every user of this machine"
-        if settings.zmq_private_key:
-            who = "whoever has the public key"
-        return f"It answers at {' and '.join(addresses)}, to {who} (--private: to this user's processes only)."
+        said = f"It answers at {' and '.join(addresses)}, to {self._who(addresses)} (--private: to this user's processes only)."
+        info = self._address("info")
+        return said if info is None else f"{said} {self._about_info(info)}"
+
+    def _who(self, addresses: list[str]) -> str:
+        """Say who can send requests."""
+        if all(_is_file(address) for address in addresses) and not self._settings.allow_remote:
+            return "this user's processes"
+        if self._settings.zmq_private_key:
+            return "whoever has the public key"
+        return "everybody who can reach that address" if self._settings.allow_remote else "every user of this machine"
+
+    def _about_info(self, address: str) -> str:
+        """Say who can read status and console text, which are never encrypted."""
+        if _is_file(address) and not self._settings.allow_remote:
+            return f"Console text is published at {address}, to this user's processes."
+        who = "everybody who can reach that address" if self._settings.allow_remote else "every user of this machine"
+        return f"Console text is published at {address}, to {who}."
 
     def status_changed(self) -> None:
         """Publish the status soon."""

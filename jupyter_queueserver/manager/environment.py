@@ -32,11 +32,13 @@ from ..link.environment import (
     remove_environment,
 )
 from ..link.errors import WorkerUnreachable
+from ..link.lastwords import explained
 from ..link.launch import sweep_sockets
 from ..link.messages import PROTOCOL
 from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
 from .adoption import Gone, find_worker
+from .attention import Attention
 from .intake import Intake
 from .kernel import kernel_options
 from .orders import Orders
@@ -93,7 +95,7 @@ class Environment:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: set[str] = set()
         self._funeral: asyncio.Task[None] | None = None
-        self._actions: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
+        self._actions: dict[type, Callable[[Any], Coroutine[Any, Any, str | None]]] = {
             effects.OpenEnvironment: self._open,
             effects.CloseEnvironment: self._close,
             effects.DestroyEnvironment: self._destroy,
@@ -108,10 +110,15 @@ class Environment:
         self._orders = Orders(lambda: self.link, self._fence, writer, self._intake, self._on_replaced)
         self._actions |= self._orders.actions
 
+    async def attend(self) -> None:
+        """Notice a worker that does not answer, until cancelled."""
+        limit = self._settings.worker_silence_limit
+        await Attention(lambda: self.link, self._fence, self._writer, self._intake, limit).run()
+
     # -- effects -------------------------------------------------------------------------------
 
-    def act(self, effect: effects.AnyEffect) -> asyncio.Task[None]:
-        """Start carrying out an effect; the task ends with the worker's answer."""
+    def act(self, effect: effects.AnyEffect) -> asyncio.Task[str | None]:
+        """Start carrying out an effect; the task ends with the worker's answer, and has a sentence if there is more to say."""
         return self._spawn(self._actions[type(effect)](effect))
 
     async def read_metadata(self) -> str | QueueServerError | None:
@@ -233,7 +240,7 @@ class Environment:
         self._rung.set()
 
     async def _await_death(self, link: WorkerLink) -> None:
-        reason = await asyncio.shield(link.died)
+        reason = explained(await asyncio.shield(link.died), link.record.console)
         self._ending.add(link.environment_id)
         await self._intake.apply_last(link.environment_id, link.reports_since)
         self._on_console()
@@ -286,7 +293,7 @@ class Environment:
             return
         reason = "The worker is gone; it was not recorded any more."
         if isinstance(found, Gone):
-            reason = found.reason
+            reason = explained(found.reason, found.record.console)
             await self._bury(found.record, reason)
         await self._lost(reason)
 
@@ -338,8 +345,8 @@ class Environment:
             await self.link.detach()
             self.link = None
 
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task

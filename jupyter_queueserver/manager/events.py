@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zmq
@@ -21,6 +21,8 @@ from ..core import codec
 from ..core.changes import AnyChange
 from ..core.mirror import public, snapshot
 from ..core.state import State
+from ..instance.secrecy import close_socket
+from .crowd import guard
 from .sending import send_now
 
 _log = logging.getLogger(__name__)
@@ -51,6 +53,14 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Request(msgspec.Struct, frozen=True):
     subscribe: Subscribe
+
+
+class _Kept(NamedTuple):
+    """A change as it is sent."""
+
+    seq: int
+    text: Text
+    user: str | None
 
 
 class _Subscriber(msgspec.Struct):
@@ -91,14 +101,16 @@ class EventStream:
         self._status = status
         self._console = console
         self._subscribers: dict[bytes, _Subscriber] = {}
-        self._changes: deque[tuple[int, Text, float]] = deque()
+        self._changes: deque[_Kept] = deque()
         self._kept_bytes = 0
         self._socket = context.socket(zmq.ROUTER)
         self._socket.set(zmq.LINGER, 200)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
         self._socket.set(zmq.SNDHWM, _HIGH_WATER)
         self._socket.set(zmq.MAXMSGSIZE, 65536)
+        guard(self._socket)
         self._socket.bind(address)
+        close_socket(address)
 
     async def run(self) -> None:
         """Hear subscribers until cancelled."""
@@ -132,9 +144,9 @@ class EventStream:
             self._send(peer, codec.to_json({"kind": "alive", "epoch": self._epoch, "seq": self._state().seq}))
 
     def _catch_up(self, peer: bytes, request: Subscribe) -> None:
-        oldest = self._changes[0][0] if self._changes else self._state().seq + 1
+        oldest = self._changes[0].seq if self._changes else self._state().seq + 1
         if request.epoch == self._epoch and request.since + 1 >= oldest:
-            missed = [entry for entry in self._changes if entry[0] > request.since]
+            missed = [entry for entry in self._changes if entry.seq > request.since]
             self._send(peer, self._changes_text(missed))
             return
         state = self._state()
@@ -143,36 +155,38 @@ class EventStream:
             "epoch": self._epoch,
             "seq": state.seq,
             "time": state.time,
-            "snapshot": snapshot(state, max(0, min(request.history, 100_000))),
+            "snapshot": snapshot(state, max(0, request.history)),
             "status": Text(self._status()),
         }
         self._send(peer, codec.to_json(message))
 
-    def _changes_text(self, entries: Sequence[tuple[int, Text, float]]) -> bytes:
+    def _changes_text(self, entries: Sequence[_Kept]) -> bytes:
         state = self._state()
         return codec.to_json(
             {
                 "kind": "changes",
                 "epoch": self._epoch,
-                "seq": entries[-1][0] if entries else state.seq,
+                "seq": entries[-1].seq if entries else state.seq,
                 "time": state.time,
-                "changes": [(seq, text) for seq, text, _ in entries],
+                "changes": [(entry.seq, entry.text) for entry in entries],
+                "users": {str(entry.seq): entry.user for entry in entries if entry.user is not None},
                 "status": Text(self._status()),
             }
         )
 
-    def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
-        """Send committed changes; called after `state` has become the present one."""
-        entries = [(first_seq + place, Text(codec.to_json(public(change))), state.time) for place, change in enumerate(changes)]
+    def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State, user: str | None = None) -> None:
+        """Send committed changes; called after `state` has become the present one.  ``user``: who asked for them, if known."""
+        texts = (Text(codec.to_json(public(change))) for change in changes)
+        entries = [_Kept(first_seq + place, text, user) for place, text in enumerate(texts)]
         self._keep(entries)
         if any("state" in subscriber.topics for subscriber in self._subscribers.values()):
             self._broadcast("state", self._changes_text(entries))
 
-    def _keep(self, entries: Sequence[tuple[int, Text, float]]) -> None:
+    def _keep(self, entries: Sequence[_Kept]) -> None:
         self._changes.extend(entries)
-        self._kept_bytes += sum(len(bytes(text)) for _, text, _ in entries)
+        self._kept_bytes += sum(len(bytes(entry.text)) for entry in entries)
         while self._changes and (len(self._changes) > _KEPT_CHANGES or self._kept_bytes > _KEPT_BYTES):
-            self._kept_bytes -= len(bytes(self._changes.popleft()[1]))
+            self._kept_bytes -= len(bytes(self._changes.popleft().text))
 
     def tell(self, topic: str, message: dict[str, Any]) -> None:
         """Send a message of the topic ``console`` or ``documents``."""

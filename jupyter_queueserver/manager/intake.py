@@ -19,7 +19,10 @@ from ..core.reports import Alarm, WorkerLost
 from ..core.rules import environment as environment_rules
 from ..core.rules.recovery import worker_unreachable
 from ..core.rules.reports import REPLAYABLE, apply_report, apply_reports, pass_over
+from ..documents.last import JournalEnd, journal_end
 from ..instance import Instance
+from ..link.accepted import proves_never_taken
+from ..link.launch import is_of_this_boot
 from ..link.spool import SpoolReader
 from .writer import Writer
 
@@ -112,13 +115,36 @@ class Intake:
     async def lost(self, environment_id: str, reason: str) -> None:
         """The worker is gone and all its reports are applied: say so, with the reason."""
         spool_lost = self._is_lost(environment_id)
-        report = WorkerLost(time=time.time(), reason=reason, spool_lost=spool_lost)
+        end = await asyncio.to_thread(self._journal_end, environment_id)
+        report = WorkerLost(
+            time=time.time(),
+            reason=reason,
+            spool_lost=spool_lost,
+            never_taken=self._never_taken(environment_id),
+            last_document=end.document,
+            open_runs=end.open_runs,
+        )
 
         def rule(step: Step) -> None:
             if step.state.environment.environment_id == environment_id:
                 apply_report(report, step)
 
         await self.submit(rule)
+
+    def _journal_end(self, environment_id: str) -> JournalEnd:
+        try:
+            return journal_end(self._instance.journal, environment_id)
+        except OSError as err:
+            _log.warning("The end of the journal cannot be read: %s", err)
+            return JournalEnd(None, ())
+
+    def _never_taken(self, environment_id: str) -> str | None:
+        """uid of the running item if its plan had not begun for certain."""
+        running = self._writer.state.running
+        directory = self._instance.environment_dir(environment_id)
+        if running is None or not is_of_this_boot(directory):
+            return None  # what was written last may be lost with the machine
+        return running.item_uid if proves_never_taken(directory / "accepted.log", running.item_uid) else None
 
     def _is_lost(self, environment_id: str) -> bool:
         if not self._reports_of(environment_id).is_dir():

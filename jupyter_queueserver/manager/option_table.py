@@ -270,9 +270,10 @@ OPTIONS: tuple[Option, ...] = (
         "store",
         ("--store",),
         str,
-        "",
-        "where queue and history are kept (sqlite)",
-        choices=("sqlite", "memory"),
+        "operation/store",
+        "where queue and history are kept: sqlite, or redis://host:port/db (sqlite)",
+        variables=("JUPYTER_QUEUESERVER_STORE",),
+        metavar="STORE",
     ),
     Option(
         "saver",
@@ -283,18 +284,34 @@ OPTIONS: tuple[Option, ...] = (
         choices=("auto", "none"),
     ),
     Option(
+        "confirm_returned",
+        ("--confirm-returned",),
+        bool,
+        "",
+        "the queue starts only when each item that came back to it was confirmed (OFF)",
+    ),
+    Option(
         "stop_on_alarm",
         ("--stop-on-alarm",),
         bool,
         "",
         "stop the queue after a plan whose documents could not be kept (OFF)",
     ),
+    *(
+        Option(name, (f"--{name.replace('_', '-')}",), int, "", f"{text} ({default})", metavar="SECONDS")
+        for name, text, default in (
+            ("worker_silence_limit", "seconds without an answer after which the worker counts as unreachable", 5),
+            ("deferred_pause_limit", "seconds after which the status calls a deferred pause overdue", 60),
+            ("pause_limit", "seconds after which it calls an immediate pause overdue", 10),
+            ("ending_limit", "seconds after which it calls a resume, stop, abort or halt overdue", 30),
+        )
+    ),
     Option(
         "redis_addr",
         ("--redis-addr",),
         str,
         "network/redis_addr",
-        "no effect: the queue is kept in the data directory, there is no Redis store yet",
+        "keep queue and history in the Redis server at host:port/db, as --store redis://...",
         metavar="ADDR",
     ),
     Option(
@@ -302,8 +319,17 @@ OPTIONS: tuple[Option, ...] = (
         ("--redis-name-prefix",),
         str,
         "network/redis_name_prefix",
-        "no effect, as --redis-addr",
+        "begin of the names of all keys in the Redis server (qs_default)",
         metavar="NAME",
+    ),
+    Option(
+        "redis_password_file",
+        ("--redis-password-file",),
+        str,
+        "network/redis_password_file",
+        "file with the password of the Redis server",
+        variables=("QSERVER_REDIS_PASSWORD_FILE",),
+        metavar="FILE",
     ),
     # Secrets are no flags: command lines are visible to other users.
     Option(
@@ -322,6 +348,7 @@ OPTIONS: tuple[Option, ...] = (
         "",
         variables=("QSERVER_EMERGENCY_LOCK_KEY_FOR_SERVER",),
     ),
+    Option("redis_password", (), str, "network/redis_password", "", variables=("QSERVER_REDIS_PASSWORD",)),
     # These have flags of another form: see `command_line`.
     Option(
         "log_level",

@@ -17,14 +17,14 @@ from ..instance.paths import find_instance
 from .addresses import check_address, check_info_address, check_kernel_address, check_private_key
 from .command_line import parse_words
 from .option_table import Given
+from .sealed import take_secrets
 from .settings import Settings, SettingsError
 from .sources import flag_of, lay_over
 from .startup_source import resolve_startup
+from .store_options import resolve_store, store_warnings
 
 DEFAULT_CONTROL_ADDRESS = f"tcp://127.0.0.1:{CONTROL_PORT}"
 DEFAULT_INFO_ADDRESS = f"tcp://127.0.0.1:{INFO_PORT}"
-
-_REDIS = ("redis_addr", "redis_name_prefix")
 
 
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +71,7 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Start
         Usage error (status 2, text on stderr) or ``--help`` (status 0).
     """
     line = parse_words(arguments)
+    environ = {**environ, **take_secrets(line["secrets_fd"])}
     data_dir = str(find_instance(line["data_dir"]).data_dir)
     given = {} if line["adopt"] else lay_over(line, environ)
     return StartOptions(
@@ -89,7 +90,7 @@ def _make_settings(given: Mapping[str, Given], environ: Mapping[str, str], data_
     """Check what was said; raises `SettingsError`."""
     values = {name: each.value for name, each in given.items()}
     known = {name: values[name] for name in Settings.__struct_fields__ if name in values}
-    known |= _checked_words(given) | _addresses(given)
+    known |= _checked_words(given) | _addresses(given) | resolve_store(given)
     if values.get("use_ipython_kernel"):  # otherwise nobody is to attach to the kernel, and it stays private
         known["ipython_kernel_ip"] = _kernel_address(given)
     else:
@@ -103,7 +104,7 @@ def _make_settings(given: Mapping[str, Given], environ: Mapping[str, str], data_
 
 
 def _warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
-    return _redis_warnings(given) + _metadata_warnings(given)
+    return store_warnings(given) + _metadata_warnings(given)
 
 
 def _metadata_warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
@@ -114,16 +115,6 @@ def _metadata_warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
         f"it does not begin with a slash, as in '/{key}'."
         for key in keys
         if not key.startswith("/")
-    )
-
-
-def _redis_warnings(given: Mapping[str, Given]) -> tuple[str, ...]:
-    named = [given[name].where for name in _REDIS if name in given]
-    if not named:
-        return ()
-    effect = "has no effect" if len(named) == 1 else "have no effect"
-    return (
-        f"{' and '.join(named)} {effect}: the queue is kept in the data directory (SQLite); the Redis store does not exist yet.",
     )
 
 

@@ -17,6 +17,7 @@ from ..core.decision import Step
 from ..core.errors import QueueServerError, ServiceError, StateError, WorkerRefused
 from ..core.items import Item
 from ..core.rules import execution as execution_rules
+from ..core.rules import pending as pending_rules
 from ..core.rules import tasks as task_rules
 from ..core.rules.execution import end_running
 from ..link.errors import WorkerUnreachable
@@ -31,6 +32,11 @@ _log = logging.getLogger(__name__)
 
 #: Refusals of the worker that say nothing about the item.
 _NOT_ITS_MANAGER = ("older_fence", "not_manager", "wrong_environment")
+#: Answer to who asked for what a plan that holds the RunEngine does not let it do.
+_HELD = (
+    "The plan holds the RunEngine, which will do this when the plan lets go. "
+    "If that takes too long, the key re_pending of the status says what can be done next."
+)
 _UNKNOWN = "Plan execution status was lost: the worker had this item before, and its report is gone"
 #: Looks for the report of an item that the worker had before.
 _PATIENCE = 20
@@ -64,10 +70,11 @@ class Orders:
         self._writer = writer
         self._intake = intake
         self._on_replaced = on_replaced
-        self.actions: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
+        self.actions: dict[type, Callable[[Any], Coroutine[Any, Any, str | None]]] = {
             effects.StartItem: self._start,
             effects.PauseEngine: self._pause,
             effects.ContinueEngine: self._continue,
+            effects.BreakOffPlan: self._break_off,
             effects.StartTask: self._start_task,
             effects.InterruptKernel: self._interrupt,
         }
@@ -120,12 +127,22 @@ class Orders:
     def _allowed(self, item: Item) -> Allowed:
         return Allowed(group=item.user_group, permissions=self._writer.state.catalogue.permissions_text())
 
-    async def _pause(self, effect: effects.PauseEngine) -> None:
+    async def _pause(self, effect: effects.PauseEngine) -> str:
         try:
-            await self.told(lambda link: link.pause(effect.deferred, self._fence))
+            heard = await self.told(lambda link: link.pause(effect.deferred, self._fence))
         except (WorkerRefused, ServiceError):
             await self._intake.submit(execution_rules.pause_failed, durable=False)
             raise
+        return "" if heard else _HELD
+
+    async def _break_off(self, effect: effects.BreakOffPlan) -> str:
+        try:
+            heard = await self.told(lambda link: link.break_off(effect.command, self._fence))
+        except (WorkerRefused, ServiceError):
+            rule = functools.partial(pending_rules.break_off_failed, command=effect.command, before=effect.before)
+            await self._intake.submit(rule, durable=False)
+            raise
+        return "" if heard else _HELD
 
     async def _continue(self, effect: effects.ContinueEngine) -> None:
         asked = False

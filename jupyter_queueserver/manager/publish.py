@@ -12,9 +12,12 @@ import zmq
 import zmq.asyncio
 
 from ..core.limits import Encoding
+from .crowd import guard
 from .replies import encode
 from .sending import send_now
 
+#: Bytes of what a subscriber may send: the topics of the interface are shorter.
+_LONGEST_TOPIC = 1024
 #: Seconds after which the status is published again though nothing changed.
 _PERIOD = 1.0
 
@@ -42,6 +45,8 @@ class InfoSocket:
         self._changed = asyncio.Event()
         self._socket = context.socket(zmq.PUB)
         self._socket.set(zmq.LINGER, 200)
+        self._socket.set(zmq.MAXMSGSIZE, _LONGEST_TOPIC)
+        guard(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError:
@@ -70,6 +75,10 @@ class InfoSocket:
         payload = encode({"time": time.time(), "msg": message}, self._encoding)
         with contextlib.suppress(zmq.ZMQError):
             send_now(self._socket, [topic, payload])
+
+    def admit(self, admit: bool) -> None:
+        """Take new subscribers, or none; those that are there stay.  Raises ``ZMQError`` if the address is taken meanwhile."""
+        (self._socket.bind if admit else self._socket.unbind)(self.address)
 
     def close(self) -> None:
         """Close the socket."""

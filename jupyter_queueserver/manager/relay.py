@@ -19,6 +19,8 @@ from ..core import codec
 from ..documents.launch import find_relay, start_relay, stop_relay
 from ..documents.status import read_status
 from ..instance import Instance, ProcessWatch
+from ..instance.secrecy import close_socket
+from .crowd import guard
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -128,7 +130,9 @@ class LiveDocuments:
         self._socket.set(zmq.RCVHWM, 1000)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.MAXMSGSIZE, 64 * 1024 * 1024)
+        guard(self._socket)
         self._socket.bind(address)
+        close_socket(address)
 
     async def run(self) -> None:
         """Pass documents on until cancelled."""

@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sized
 from typing import Any
 
 from ..api import Call, Context, parse_request, read_call, refuse
 from ..api.dispatch import may_fetch, refuse_envelope
 from ..api.first_version import COMMANDS, modern_request
 from ..core import codec
+from ..core.codec import Verbatim
 from ..core.errors import MalformedRequest, QueueServerError, UnknownMethod
 from ..core.limits import VALUES_LIMIT, Encoding, check_size
+from ..core.requests import RequestKey
 from ..core.state import State
 from ..core.status import status
+from .requests import UnderWay
 from .writer import Writer
 
 _log = logging.getLogger(__name__)
 
 #: Bytes from which a request is decoded in a thread.
 _BIG = 256 * 1024
+#: Items from which a reply is encoded in a thread.
+_MANY = 1000
 #: Seconds that an answer may wait for the worker.
 _WORKER_PATIENCE = 1.5
 
@@ -34,6 +39,10 @@ def local_time(seconds: float) -> str:
 def people_time(seconds: float) -> str:
     """Local time as the interface shows it to people: ``MM/DD/YYYY HH:MM:SS``."""
     return datetime.datetime.fromtimestamp(seconds).strftime("%m/%d/%Y %H:%M:%S")  # noqa: DTZ006 - as above
+
+
+#: Gets what a method wants from outside, given the parameters.
+Fetcher = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
 class _Refused(Exception):
@@ -52,18 +61,20 @@ class Answerer:
     context
         Gives what reading methods may know, at each call.
     fetchers
-        Get what methods want from outside (`Method.fetch`); an error is raised, or returned for a method to raise.
+        Get what methods want from outside (`Method.fetch`), given their parameters; an error is raised, or returned for a method
+        to raise.
     """
 
     def __init__(
         self,
         writer: Writer,
         context: Callable[[], Context],
-        fetchers: Mapping[str, Callable[[], Awaitable[Any]]] | None = None,
+        fetchers: Mapping[str, Fetcher] | None = None,
     ) -> None:
         self._writer = writer
         self._context = context
         self._fetchers = fetchers or {}
+        self._under_way = UnderWay()
         self._cached_status: tuple[object, bytes] = (None, b"")
 
     async def answer(self, request: bytes, encoding: Encoding = "json", *, first_version: bool = False) -> bytes:
@@ -85,7 +96,7 @@ class Answerer:
             if not isinstance(err, MalformedRequest | UnknownMethod):  # which have two keys only
                 reply["error"] = err.to_wire()
             return encode(reply, encoding)
-        return await self._answer_call(call, encoding)
+        return await self._answer_call(call, encoding, is_big=big)
 
     def _modern(self, request: Any) -> Any:
         """Translate a request of the first version; a refusal has the form of the method that it means."""
@@ -95,17 +106,18 @@ class Answerer:
             method = COMMANDS[request["method"]].modern
             raise _Refused(refuse(Call(method, request.get("params") or {}), err, self._writer.state)) from err
 
-    async def _answer_call(self, call: Call, encoding: Encoding) -> bytes:
+    async def _answer_call(self, call: Call, encoding: Encoding, *, is_big: bool = False) -> bytes:
         if call.method.lenient and encoding == "json":
             return self.status_text()
         try:
-            reply = await self._reply(call)
+            key = await asyncio.to_thread(call.key) if is_big else call.key()
+            reply = await (self._reply(call) if key is None else self._reply_once(call, key))
         except QueueServerError as err:
             reply = refuse(call, err, self._writer.state)
         except Exception as err:  # noqa: BLE001 - boundary of one request
             _log.exception("Request %s failed by a fault of the server.", call.method.name)
             reply = refuse(call, QueueServerError(f"Error: {err!r}", code="internal_error"), self._writer.state)
-        return encode(reply, encoding)
+        return await asyncio.to_thread(encode, reply, encoding) if _is_long(reply) else encode(reply, encoding)
 
     async def _reply(self, call: Call) -> dict[str, Any]:
         fetched = await self._fetched(call)
@@ -113,15 +125,35 @@ class Answerer:
             return read_call(call, self._writer.state, self._context(), fetched)
         outcome = await self._writer.call(call, fetched)
         if call.method.waits:
-            await _worker_answers(outcome.effects)
+            said = await _worker_answers(outcome.effects)
+            if said and isinstance(outcome.result, dict) and not outcome.result.get("msg"):
+                return outcome.result | {"msg": said}
+        return outcome.result
+
+    async def _reply_once(self, call: Call, key: RequestKey) -> Verbatim:
+        """Reply to a writing request with an id: it is done once, however often it comes."""
+        return await self._under_way.once(key, lambda: self._first_reply(call, key))
+
+    async def _first_reply(self, call: Call, key: RequestKey) -> Verbatim:
+        before = await self._writer.answered(key)
+        if before is not None:
+            return before
+        outcome = await self._writer.call(call, await self._fetched(call), key)
+        try:
+            if call.method.waits:
+                await _worker_answers(outcome.effects)
+        except QueueServerError:
+            await self._writer.forget(key)
+            raise
         return outcome.result
 
     async def _fetched(self, call: Call) -> Any:
         """Get what the method wants from outside, unless it would be refused anyway."""
         if call.method.fetch is None:
             return None
-        may_fetch(call, self._writer.state, self._writer.config)
-        return await self._fetchers[call.method.fetch]()
+        params = may_fetch(call, self._writer.state, self._writer.config)
+        fetcher = self._fetchers.get(call.method.fetch)
+        return None if fetcher is None else await fetcher(params)
 
     def status(self) -> dict[str, Any]:
         """Return the status dictionary of this moment."""
@@ -144,18 +176,20 @@ def status_of(state: State, context: Context) -> dict[str, Any]:
         version=context.version,
         kernel=context.kernel,
         store_failure=context.store_failure,
+        confirm_returned=context.config.confirm_returned,
     )
 
 
-async def _worker_answers(effects: tuple[asyncio.Task[None], ...]) -> None:
+async def _worker_answers(effects: tuple[asyncio.Task[str | None], ...]) -> str | None:
     """Wait for the worker's word; a refusal is raised, silence is none: the state says what comes of it."""
     if not effects:
-        return
+        return None
     done, _ = await asyncio.wait(effects, timeout=_WORKER_PATIENCE)
     for task in done:
         err = task.exception()
         if isinstance(err, QueueServerError):
             raise err
+    return next((said for task in done if task.exception() is None and (said := task.result())), None)
 
 
 def decode(request: bytes, encoding: Encoding) -> Any:
@@ -173,6 +207,18 @@ def decode(request: bytes, encoding: Encoding) -> Any:
     return decoded
 
 
-def encode(reply: dict[str, Any], encoding: Encoding) -> bytes:
+def _is_long(reply: dict[str, Any] | Verbatim) -> bool:
+    """Whether it takes long to encode a reply."""
+    if isinstance(reply, Verbatim):
+        return len(reply.text) > _BIG
+    items = reply.get("items")
+    if isinstance(items, Verbatim):
+        return len(items.text) > _BIG
+    return isinstance(items, Sized) and len(items) > _MANY
+
+
+def encode(reply: dict[str, Any] | Verbatim, encoding: Encoding) -> bytes:
     """Encode a reply."""
+    if isinstance(reply, Verbatim) and encoding == "json":
+        return reply.text
     return codec.to_json(reply) if encoding == "json" else codec.to_msgpack(reply)

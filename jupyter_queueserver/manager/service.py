@@ -11,7 +11,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,29 +24,37 @@ from ..core import effects
 from ..core.catalogue import Catalogue
 from ..core.changes import AnyChange, AutostartSet, PermissionsSet, apply, begin_life
 from ..core.config import Config
+from ..core.decision import Step
 from ..core.errors import PermissionsInvalid, StateError
 from ..core.permissions import Permissions
 from ..core.rules.environment import end_if_idle
 from ..core.rules.permissions import PermissionFiles
+from ..core.rules.requests import forget_outlived
 from ..core.state import State
 from ..core.status import manager_state
 from ..instance import Runtime, identity_of, remove_runtime, write_runtime
+from ..instance.secrecy import close_socket
 from ..storage import Owner, Store
 from ..version import __version__
+from . import faultpoints
 from .console import Console
 from .control import ControlSocket
+from .deadlines import Deadlines
 from .diary import Diary
 from .doors import Doors
 from .environment import Environment
 from .events import EventStream
 from .heartbeat import Heartbeat
+from .history import HistoryFetcher
 from .lists_file import ListsFile
 from .loglines import LogLines
 from .permissions import load_permissions, read_permission_files
 from .presence import watch_sockets
 from .relay import LiveDocuments, Relay
-from .replies import Answerer, local_time, people_time
+from .replies import Answerer, Fetcher, local_time, people_time
 from .settings import Settings
+from .store_presence import attend_store
+from .store_watch import watch_store
 from .writer import Writer, new_uid
 
 T = TypeVar("T")
@@ -78,6 +86,7 @@ class Service:
             permissions_reload=settings.user_group_permissions_reload,
             kernel="shown" if settings.use_ipython_kernel else "hidden",
             permitted_metadata_keys=tuple(settings.permitted_re_metadata_keys),
+            confirm_returned=settings.confirm_returned,
             time_text=people_time,
         )
         self._instance = settings.instance
@@ -109,7 +118,7 @@ class Service:
             task.add_done_callback(self._stopped_working)
         self._ready = True
         self._write_runtime()
-        self._heartbeat.ready(self._doors.describe())
+        self._heartbeat.ready(" ".join([self._doors.describe(), *getattr(self._store, "remarks", ())]))
         try:
             return await self._end
         finally:
@@ -144,6 +153,8 @@ class Service:
             state = State(catalogue=Catalogue({}, {}, permissions or Permissions.default()))
         else:
             state = begin_life(loaded)
+        for _, text in state.catalogue.permissions.dangers:
+            _log.error("%s. It allows nothing, and where it forbids it forbids all: exchange it.", text)
         if permissions is not None:
             state = self._with_permissions(state, permissions, stored=loaded is not None)
         if state.autostart and not self._again:
@@ -151,6 +162,10 @@ class Service:
         for change in self._lists.news(state):
             state = self._committed(state, change)
         self._lists.taken_over()
+        step = Step(state, self._started, new_uid, self._config)
+        forget_outlived(step)
+        for change in step.changes:
+            state = self._committed(state, change)
         return replace(state, time=self._started)
 
     def _with_permissions(self, state: State, permissions: Permissions, *, stored: bool) -> State:
@@ -174,10 +189,18 @@ class Service:
             on_opened=self._environment_opened,
             on_replaced=self._fence_lost,
         )
-        self._diary = Diary(state)
+        self._diary = Diary(state, confirm_returned=settings.confirm_returned)
         self._writer = Writer(self._store, state, self, self._act, self._fence_lost, self._config)
         self._environment.connect(self._writer)
-        fetchers = {"permission_files": self._read_permission_files, "re_metadata": lambda: self._environment.read_metadata()}
+        self._deadlines = Deadlines(self._writer, settings)
+        history = HistoryFetcher(self._writer, self._store)
+        fetchers: dict[str, Fetcher] = {
+            "permission_files": self._read_permission_files,
+            "re_metadata": lambda _: self._environment.read_metadata(),
+            "history_page": history.page,
+            "history_number": history.number,
+            "history_uids": history.known,
+        }
         self._answerer = Answerer(self._writer, self._reading_context, fetchers)
         self._console = Console(self._tell_console)
         self._control = self._bound(
@@ -214,7 +237,9 @@ class Service:
     def _bound(self, address: str, make: Callable[[str], T]) -> T:
         """Make a private socket; raises ``OSError`` with address and advice if it cannot be bound."""
         try:
-            return make(address)
+            made = make(address)
+            close_socket(address)
+            return made
         except zmq.ZMQError as err:
             self._leave_sockets()
             raise OSError(f"The address {address} cannot be used: {err.strerror}. Check the directory.") from err
@@ -233,7 +258,11 @@ class Service:
             self._relay.run(),
             self._heartbeat.run(),
             self._environment.run(),
+            self._environment.attend(),
+            self._deadlines.run(),
             watch_sockets(self._instance),
+            watch_store(self._store, self._writer.store_damaged),
+            attend_store(self._store, self._writer, self._fence_lost),
         ]
 
     def _write_runtime(self) -> None:
@@ -267,7 +296,7 @@ class Service:
             connection=link.connection_info if link is not None else {},
         )
 
-    async def _read_permission_files(self) -> PermissionFiles:
+    async def _read_permission_files(self, _: Mapping[str, Any]) -> PermissionFiles:
         settings = self._settings
         return await asyncio.to_thread(read_permission_files, settings.user_group_permissions, settings.existing_plans_devices)
 
@@ -275,10 +304,13 @@ class Service:
 
     def publish(self, changes: Sequence[AnyChange], first_seq: int, state: State) -> None:
         """Send committed changes to everybody who listens."""
+        faultpoints.reach("publish", changes)
         self._lists.changed(changes, state)
         self._diary.note(changes)
-        self._events.publish(changes, first_seq, state)
+        self._deadlines.look()
+        self._events.publish(changes, first_seq, state, self._writer.asker)
         self._doors.status_changed()
+        faultpoints.reach("published", changes)
 
     def _tell_console(self, message: dict[str, Any]) -> None:
         self._events.tell("console", message)
@@ -300,14 +332,17 @@ class Service:
             self._console.follow(link.environment_id, link.console, from_end=link.adopted)
         self._relay.need()
 
-    def _act(self, effect: effects.AnyEffect) -> asyncio.Task[None]:
+    def _act(self, effect: effects.AnyEffect) -> asyncio.Task[str | None]:
         if isinstance(effect, effects.StopManager):
             return asyncio.create_task(self._stop())
         if isinstance(effect, effects.KillManager):
             _log.warning("The manager's loop is blocked on request, to test the watchdog.")
             while True:
                 time.sleep(3600)
-        return self._environment.act(effect)
+        faultpoints.reach("act", [effect])
+        task = self._environment.act(effect)
+        faultpoints.reach_later(task, "acted", [effect])
+        return task
 
     # -- ending --------------------------------------------------------------------------------
 

@@ -13,12 +13,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..core.config import PermissionsReload
+from ..core.redis_address import DEFAULT_PREFIX
 from ..instance.paths import Instance, write_private
 
 StartupKind = Literal["dir", "module", "script", "profile"]
 LogLevel = Literal["VERBOSE", "NORMAL", "QUIET", "SILENT"]
 ListsUpdate = Literal["NEVER", "ENVIRONMENT_OPEN", "ALWAYS"]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SettingsError(Exception):
@@ -101,8 +103,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         the journal.
     stop_on_alarm
         Whether the queue stops after a plan whose documents could not be kept in the journal.
+    confirm_returned
+        Whether the queue starts only when each item that came back to it was confirmed.
     store
-        Where queue and history are kept; ``memory`` forgets them at the manager's end and is for tests.
+        Where queue and history are kept: ``sqlite``, the address of a Redis server, or ``memory``, which forgets them at the
+        manager's end and is for tests.
+    redis_name_prefix
+        Begin of the names of all keys in the Redis server.
+    redis_password
+        Password of the Redis server; None: none is sent.
+    take_over
+        Whether an environment that is open on another machine, as the Redis server says, is given up.
+    worker_silence_limit
+        Seconds without an answer after which the status calls the worker unreachable.
+    deferred_pause_limit, pause_limit, ending_limit
+        Seconds after which the status calls a deferred pause, an immediate one, or any other command to the running plan overdue.
     silence_limit
         Seconds without a heartbeat after which the watchdog kills the manager and starts another.
     use_pidfd
@@ -149,7 +164,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     manager_console: bool = True
     saver: Literal["auto", "none"] = "auto"
     stop_on_alarm: bool = False
-    store: Literal["sqlite", "memory"] = "sqlite"
+    confirm_returned: bool = False
+    store: str = "sqlite"
+    redis_name_prefix: str = DEFAULT_PREFIX
+    redis_password: str | None = None
+    take_over: bool = False
+    worker_silence_limit: Seconds = 5
+    deferred_pause_limit: Seconds = 60
+    pause_limit: Seconds = 10
+    ending_limit: Seconds = 30
     silence_limit: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     use_pidfd: bool = True
     working_dir: str | None = None

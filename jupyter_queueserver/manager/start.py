@@ -26,6 +26,7 @@ from .configfile import write_config
 from .duty import Duty, DutyNote, Occupied, read_duty, take_duty
 from .options import StartOptions, parse_options
 from .screen import Voice
+from .sealed import seal_secrets
 from .settings import Settings, SettingsError, read_settings, settings_path, write_settings
 from .watchdog import GIVE_WAY, Watchdog
 
@@ -218,11 +219,13 @@ def _start_in_background(instance: Instance, options: StartOptions, deadline: fl
     instance.prepare_data()
     log = instance.logs / "watchdog.log"
     receiver, sender = os.pipe()
+    sealed = seal_secrets(os.environ)
     try:
-        command = watchdog_command(*options.arguments, "--report-fd", str(sender))
-        child = spawn_detached(command, log, pass_fds=[sender])
+        command = watchdog_command(*options.arguments, "--report-fd", str(sender), "--secrets-fd", str(sealed))
+        child = spawn_detached(command, log, pass_fds=[sender, sealed])
     finally:
         os.close(sender)
+        os.close(sealed)
     with open(receiver, "rb") as pipe:
         if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             child.returncode = 0  # it goes on by itself, as after every background start

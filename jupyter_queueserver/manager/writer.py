@@ -8,6 +8,7 @@ Once the manager's end is decided, every later wish is refused and no report sta
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 import uuid
@@ -18,16 +19,21 @@ from typing import Any, Protocol
 import msgspec
 
 from ..api import Call, decide
-from ..api.dispatch import prepare
-from ..core.changes import AnyChange
+from ..api.dispatch import Repeated, decide_once, prepare
+from ..core.changes import AnyChange, HistoryTrimmed, RequestRecorded
+from ..core.codec import Verbatim
 from ..core.config import Config
 from ..core.decision import Step
 from ..core.effects import AnyEffect, StopManager
 from ..core.errors import QueueServerError, ServiceError, StateError, StoreUnavailable
+from ..core.requests import RequestKey
 from ..core.rules.autostart import conclude
 from ..core.rules.environment import end_with_manager
+from ..core.rules.requests import forget, is_recorded
 from ..core.state import State
 from ..storage import FenceLost, Store
+from .requests import Recent
+from .tidying import Tidying
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +52,7 @@ class Outcome(msgspec.Struct):
     """What an input led to: the rule's own result, the effects that were started, and whether anything changed."""
 
     result: Any
-    effects: tuple[asyncio.Task[None], ...] = ()
+    effects: tuple[asyncio.Task[str | None], ...] = ()
     changed: bool = False
 
 
@@ -63,6 +69,7 @@ class _Input(msgspec.Struct):
     is_wish: bool
     done: asyncio.Future[Outcome]
     even_without_store: bool = False
+    asker: str | None = None
 
 
 class Writer:
@@ -84,13 +91,15 @@ class Writer:
         What rules have to know of the settings.
     clock
         Seconds since the epoch.
+    recent
+        Counts the requests with an id; None: one with the clock of this machine.
 
     Attributes
     ----------
     state
         The present state; some of it may not be committed yet (see `submit`).
     store_failure
-        Why the store did not take the last commit; None if it did.
+        Why the store did not take the last commit, or what was found damaged in it; None if all is well.
     committed_reports
         Environment, and number of the last of its reports that the store holds: the worker may forget those.
     """
@@ -100,10 +109,11 @@ class Writer:
         store: Store,
         state: State,
         publisher: Publisher,
-        act: Callable[[AnyEffect], asyncio.Task[None]],
+        act: Callable[[AnyEffect], asyncio.Task[str | None]],
         on_fence_lost: Callable[[], None],
         config: Config | None = None,
         clock: Callable[[], float] = time.time,
+        recent: Recent | None = None,
     ) -> None:
         self.state = state
         self.config = config or Config()
@@ -112,21 +122,57 @@ class Writer:
         self._act = act
         self._on_fence_lost = on_fence_lost
         self._clock = clock
+        self._recent = recent or Recent()
         self._inputs: asyncio.Queue[_Input] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._uncommitted: list[AnyChange] = []
         self._is_ending = False
         self._is_waiting = False
         self._retry: asyncio.TimerHandle | None = None
-        self.store_failure: str | None = None
+        self._tidying = Tidying(store, self._thread)
+        self._refused: str | None = None
+        self._damage: str | None = None
         self.committed_reports = _reports_in(state)
+        #: Name of who asked for the changes that are just being published; None: nobody, or who did not say it.
+        self.asker: str | None = None
+
+    @property
+    def store_failure(self) -> str | None:
+        return self._refused or self._damage
+
+    def store_says(self, refused: str | None, damage: str | None) -> None:
+        """Take what the store says by itself: why it takes no changes just now, and what was lost of it; None: neither."""
+        self._store_answered(refused)
+        if damage is not None and damage != self._damage:
+            self.store_damaged(damage)
+
+    def store_damaged(self, found: str) -> None:
+        """Show to everybody that the store is damaged, which is used all the same."""
+        self._damage = found
+        self._publish([], self.state.seq + 1)
+
+    def _store_answered(self, refused: str | None) -> None:
+        """Tell it when the store begins or ends to refuse changes: once, not with each of them."""
+        before, self._refused = self._refused, refused
+        if (before is None) == (refused is None):
+            return
+        if refused is None:
+            _log.warning("The store takes changes again.")
+        else:
+            _log.error("The store takes no changes: %s", refused)
+        self._publish([], self.state.seq + 1)
 
     async def run(self) -> None:
         """Serve inputs until cancelled."""
-        while True:
-            await self._serve(await self._inputs.get())
-            if self._is_ending:  # before the next input: a report must not start an item that would be killed at once
-                await self._close_queue()
+        tidying = asyncio.create_task(self._tidying.run())
+        try:
+            while True:
+                await self._serve(await self._inputs.get())
+                if self._is_ending:  # before the next input: a report must not start an item that would be killed at once
+                    await self._close_queue()
+        finally:
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
 
     async def _serve(self, entry: _Input) -> None:
         try:
@@ -180,30 +226,76 @@ class Writer:
             _log.warning("The end of the environment is not on record yet: %s", err)
 
     async def submit(
-        self, rule: Rule, *, durable: bool = True, is_wish: bool = False, even_without_store: bool = False
+        self,
+        rule: Rule,
+        *,
+        durable: bool = True,
+        is_wish: bool = False,
+        even_without_store: bool = False,
+        asker: str | None = None,
     ) -> Outcome:
         """Decide an input; raises what the rule raises, or `StoreUnavailable`.
 
         ``durable`` False: what it changes can be read again from the worker's spool, so that it is committed with the next input
         that is durable.  ``is_wish`` True: somebody wants it, so that it is refused (``manager_ending``) once the manager's end
         is decided; False: it is a fact.  ``even_without_store`` True: it is done although the store does not take it, and
-        committed with the next input that the store takes.
+        committed with the next input that the store takes.  ``asker``: see the attribute.
         """
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self._inputs.put(_Input(rule, durable, is_wish, done, even_without_store))
+        await self._inputs.put(_Input(rule, durable, is_wish, done, even_without_store, asker))
         return await done
 
-    async def call(self, call: Call, fetched: Any = None) -> Outcome:
-        """Decide a call of a writing method; long checks are done in slices before its turn comes."""
+    async def call(self, call: Call, fetched: Any = None, key: RequestKey | None = None) -> Outcome:
+        """Decide a call of a writing method; long checks are done in slices before its turn comes.
+
+        With a ``key`` it is done once only: the result is its reply as JSON text (`Verbatim`), also when it was done before.
+        """
         catalogue = self.state.catalogue
-        prepared = await self._sliced(call)
+        found = await self._sliced(call)
 
-        def rule(step: Step) -> dict[str, Any]:
-            if step.state.catalogue is catalogue:
-                return decide(call, step, prepared, fetched)
-            return decide(call, step, self._at_once(call, step.state), fetched)  # the lists changed meanwhile
+        def rule(step: Step) -> Any:
+            def prepared() -> Any:  # anew if the lists changed meanwhile
+                return found if step.state.catalogue is catalogue else self._at_once(call, step.state)
 
-        return await self.submit(rule, is_wish=True, even_without_store=call.method.even_without_store)
+            if key is None:
+                return decide(call, step, prepared(), fetched)
+            return decide_once(call, step, key, prepared, fetched, young=self._recent.count())
+
+        free = call.method.even_without_store
+        outcome = await self.submit(rule, is_wish=True, even_without_store=free, asker=call.asker())
+        if isinstance(outcome.result, Repeated):
+            outcome.result = await self._reply_to(outcome.result.request_id)
+        return outcome
+
+    async def answered(self, key: RequestKey) -> Verbatim | None:
+        """Return the reply of a request that was done before, None if it was not.
+
+        Raises
+        ------
+        RequestIdReused
+            Another one was done with its id.
+        ServiceError
+            The store does not give the reply just now.
+        """
+        return await self._reply_to(key.request_id) if is_recorded(self.state, key) else None
+
+    async def _reply_to(self, request_id: str) -> Verbatim:
+        for change in self._uncommitted:
+            if isinstance(change, RequestRecorded) and change.reply and change.record and change.record.request_id == request_id:
+                return change.reply
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(self._thread, self._store.request_reply, request_id)
+        if text is None:
+            raise ServiceError(
+                f"The request with the id '{request_id}' was done, but its reply is not known any more.",
+                code="reply_lost",
+                hint="Nothing was done again. Look at the status and the queue for what came of it.",
+            )
+        return Verbatim.of_text(text)
+
+    async def forget(self, key: RequestKey) -> None:
+        """Let a retry be judged anew: the worker has refused what was decided."""
+        await self.submit(functools.partial(forget, request_id=key.request_id), even_without_store=True)
 
     async def _decide(self, entry: _Input) -> Outcome:
         step = Step(self.state, self._clock(), new_uid, self.config)
@@ -217,7 +309,11 @@ class Writer:
                 self._uncommitted += step.changes
             first_seq = self.state.seq + 1
             self.state = step.state
+            if any(isinstance(change, RequestRecorded) for change in step.changes):
+                self._recent.note()
+            self.asker = entry.asker
             self._publish(step.changes, first_seq)
+            self.asker = None
         if any(isinstance(effect, StopManager) for effect in step.effects):
             self._is_ending = True
         return Outcome(result, tuple(map(self._act, step.effects)), bool(step.changes))
@@ -238,14 +334,17 @@ class Writer:
                 self._on_fence_lost()
                 raise
             except QueueServerError as err:
-                self.store_failure = err.msg
+                self._store_answered(err.msg)
                 raise
             except Exception as err:
                 _log.exception("The store did not take a change.")
-                self.store_failure = f"The change could not be stored: {err}"
-                raise StoreUnavailable(self.store_failure) from err
+                text = f"The change could not be stored: {err}"
+                self._store_answered(text)
+                raise StoreUnavailable(text) from err
+            if any(isinstance(change, HistoryTrimmed) for change in changes):
+                self._tidying.need()
             changes = []
-            self.store_failure = None
+            self._store_answered(None)
             self.committed_reports = _reports_in(step.state)
         self._uncommitted = changes
 

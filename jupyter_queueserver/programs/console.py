@@ -104,7 +104,7 @@ def _attach(console: _Console, info: dict[str, Any]) -> int:
         before = signal.signal(signal.SIGINT, _leave_it)
         try:
             command = [sys.executable, "-P", "-m", console.module, f"--existing={path}"]
-            return subprocess.Popen(command).wait()
+            return subprocess.Popen(command).wait()  # noqa: S603 - a console of Jupyter, by a list of words
         finally:
             signal.signal(signal.SIGINT, before)
 

@@ -6,16 +6,18 @@ a single byte is written, and every commit checks that no other manager has take
 
 from .contract import FenceLost, Owner, SchemaTooNew, Store, StoreBroken, StoreOwned
 from .memory import MemoryDisk, MemoryStore
-from .opening import open_store
+from .opening import RedisOptions, open_kept_store, open_store
 
 __all__ = [
     "FenceLost",
     "MemoryDisk",
     "MemoryStore",
     "Owner",
+    "RedisOptions",
     "SchemaTooNew",
     "Store",
     "StoreBroken",
     "StoreOwned",
+    "open_kept_store",
     "open_store",
 ]

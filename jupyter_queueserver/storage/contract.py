@@ -62,7 +62,10 @@ class StoreBroken(ServiceError):
     """The store's contents cannot be read; they are left as they are."""
 
     code = "store_broken"
-    hint = "Nothing was written. Put a backup in its place, or move it away to begin with an empty queue."
+    hint = (
+        "Nothing was written. With the manager stopped, `jupyter queueserver recover` makes a new store of what can be read, and"
+        " `jupyter queueserver restore --replace FILE` one of a backup."
+    )
 
 
 class SchemaTooNew(StoreBroken):
@@ -82,7 +85,8 @@ class FenceLost(ServiceError):
 class Store(Protocol):
     """Where the state of one queue server is kept.
 
-    A store is used by one thread at a time; it may be another one than the one that made it.
+    A store is used by one thread at a time; it may be another one than the one that made it.  Only `history` and
+    `history_number` may be called from any thread at any time, also while another one commits.
     """
 
     def acquire(self, owner: Owner) -> int:
@@ -104,7 +108,8 @@ class Store(Protocol):
     def load(self) -> State | None:
         """Return the state of the last commit, None if there never was one; raises `StoreBroken`.
 
-        Counting begins anew: ``seq``, ``time`` and ``versions`` are those of a new `State`.
+        Counting begins anew: ``seq``, ``time`` and ``versions`` are those of a new `State`.  Of the history nothing is read
+        but the numbers of its ends and the newest entries, as many as a `jupyter_queueserver.core.history.History` holds.
         """
         ...
 
@@ -116,7 +121,8 @@ class Store(Protocol):
         changes
             In order.  Without any, nothing is written.
         after
-            The state that follows from them.  The first commit of an empty store keeps all of it.
+            The state that follows from them.  The first commit of an empty store keeps all of it; entries of the history that
+            it does not hold any more must then be in the changes.
 
         Raises
         ------
@@ -124,6 +130,36 @@ class Store(Protocol):
             Another manager has acquired the store; nothing was kept.
         StoreUnavailable
             It could not be written; nothing was kept, and it may be tried again.
+        """
+        ...
+
+    def history(self, begin: int, end: int) -> list[bytes]:
+        """Return the texts of the entries with the numbers from `begin` to before `end`, oldest first, from any thread.
+
+        Entries that were trimmed, or are not committed yet, are left out.  Raises `StoreUnavailable` or `StoreBroken`.
+        """
+        ...
+
+    def history_number(self, uid: str) -> int | None:
+        """Return the number of the newest entry with that ``item_uid``, None if there is none; from any thread.
+
+        Found by an index, not by reading entries.  Raises `StoreUnavailable` or `StoreBroken`.
+        """
+        ...
+
+    def request_reply(self, request_id: str) -> bytes | None:
+        """Return the reply (JSON text) of a recorded request, None if there is none; by the thread that commits.
+
+        `load` gives the records, whose replies are nowhere but here: a commit with ``RequestRecorded`` keeps both, one with
+        ``RequestsForgotten`` drops both.  Raises `StoreUnavailable` or `StoreBroken`.
+        """
+        ...
+
+    def tidy(self) -> bool:
+        """Do a slice (some 10 ms) of clearing away what commits have only marked as gone; True: there is more to do.
+
+        Called by the thread that commits, between commits, so that trimming a million entries holds up nobody.  What is left
+        undone at the end of a life is found by the next one.  Raises what `commit` raises.
         """
         ...
 

@@ -12,11 +12,12 @@ from functools import singledispatch
 
 from ..core import changes as ch
 from ..core.items import Item
+from ..core.requests import RequestRecord
 from ..core.state import State
 from ..core.tasks import TaskResult
 from .contract import StoreBroken
 from .statements import statements
-from .texts import TOUCHED, result_text
+from .texts import TOUCHED, entries_of_first_commit, replies_in, request_text, result_text
 
 #: distance of two ranks at the back of the queue; halved by each insertion between the same two
 STEP = 1 << 32
@@ -24,11 +25,14 @@ STEP = 1 << 32
 LIMIT = 1 << 62
 
 
-def write_everything(cursor: sqlite3.Cursor, state: State) -> None:
-    """Write queue, history and results of a state into the empty tables."""
+def write_everything(cursor: sqlite3.Cursor, changes: Sequence[ch.AnyChange], state: State) -> None:
+    """Write queue, history and results of a state, which follows from the changes, into the empty tables."""
     _insert(cursor, tuple(state.queue), None)
-    _append_history(cursor, state.history)
+    set_history_first(cursor, state.history.first)
+    _write_entries(cursor, entries_of_first_commit(changes, state))
     _append_results(cursor, state.task_results)
+    replies = replies_in(changes)
+    _append_requests(cursor, ((record, replies.get(record.request_id, b"")) for record in state.requests))
 
 
 @singledispatch
@@ -68,12 +72,15 @@ def _(change: ch.QueueCleared, cursor: sqlite3.Cursor) -> None:
 
 @write_change.register
 def _(change: ch.HistoryAppended, cursor: sqlite3.Cursor) -> None:
-    _append_history(cursor, change.items)
+    _, end = history_ends(cursor)
+    _write_entries(cursor, enumerate(change.items, end))
 
 
 @write_change.register
 def _(change: ch.HistoryTrimmed, cursor: sqlite3.Cursor) -> None:
-    cursor.execute(statements()["trim_history"], (change.count,))
+    """Only marked: rows of a million entries are not deleted while others wait for their commit (`delete_trimmed`)."""
+    first, end = history_ends(cursor)
+    set_history_first(cursor, min(first + change.count, end))
 
 
 @write_change.register
@@ -87,12 +94,49 @@ def _(change: ch.TaskResultsForgotten, cursor: sqlite3.Cursor) -> None:
     cursor.executemany(statements()["delete_result"], ((uid,) for uid in change.task_uids))
 
 
+@write_change.register
+def _(change: ch.RequestRecorded, cursor: sqlite3.Cursor) -> None:
+    if change.record is not None:
+        cursor.execute(statements()["delete_request"], (change.record.request_id,))
+        _append_requests(cursor, [(change.record, change.reply.text if change.reply else b"")])
+
+
+@write_change.register
+def _(change: ch.RequestsForgotten, cursor: sqlite3.Cursor) -> None:
+    cursor.executemany(statements()["delete_request"], ((request_id,) for request_id in change.request_ids))
+
+
+def _append_requests(cursor: sqlite3.Cursor, records: Iterable[tuple[RequestRecord, bytes]]) -> None:
+    rows = ((record.request_id, request_text(record), reply) for record, reply in records)
+    cursor.executemany(statements()["append_request"], rows)
+
+
 def _append_results(cursor: sqlite3.Cursor, results: Iterable[TaskResult]) -> None:
     cursor.executemany(statements()["append_result"], ((result.task_uid, result_text(result)) for result in results))
 
 
-def _append_history(cursor: sqlite3.Cursor, items: Iterable[Item]) -> None:
-    cursor.executemany(statements()["append_history"], ((item.item_uid, item.text) for item in items))
+def _write_entries(cursor: sqlite3.Cursor, entries: Iterable[tuple[int, Item]]) -> None:
+    cursor.executemany(statements()["append_history"], ((number, item.item_uid, item.text) for number, item in entries))
+
+
+def history_ends(cursor: sqlite3.Cursor) -> tuple[int, int]:
+    """Return the number of the oldest entry of the history and that of the next one; equal if there is none."""
+    found = cursor.execute(statements()["read_meta"], ("history_first",)).fetchone()
+    if found is None:
+        raise StoreBroken("The store is damaged: where its history begins is missing.")
+    first: int = found[0]
+    return first, max(first, cursor.execute(statements()["history_end"]).fetchone()[0])
+
+
+def set_history_first(cursor: sqlite3.Cursor, first: int) -> None:
+    """Mark all entries below that number as gone."""
+    cursor.execute(statements()["write_meta"], ("history_first", first))
+
+
+def delete_trimmed(cursor: sqlite3.Cursor, limit: int) -> int:
+    """Delete at most that many rows of entries that are gone; returns how many there were."""
+    first, _ = history_ends(cursor)
+    return cursor.execute(statements()["delete_trimmed"], (first, limit)).rowcount
 
 
 def _insert(cursor: sqlite3.Cursor, items: Sequence[Item], before: str | None) -> None:

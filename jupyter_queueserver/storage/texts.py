@@ -8,6 +8,8 @@ bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -16,9 +18,11 @@ from ..core import changes as ch
 from ..core.catalogue import Catalogue
 from ..core.codec import convert, from_json, python_json, to_json
 from ..core.errors import QueueServerError
+from ..core.history import History, tail_length
 from ..core.items import Item
 from ..core.locks import Lock
 from ..core.permissions import Permissions
+from ..core.requests import RequestIndex, RequestRecord
 from ..core.sequence import ItemSequence
 from ..core.state import Environment, Execution, QueueMode, Run, State
 from ..core.tasks import Task, TaskResult
@@ -45,9 +49,12 @@ _WRITERS: dict[str, Callable[[State], bytes]] = {
 }
 
 #: parts that stores of earlier versions do not have, as they were then
-_LATER = {"autostart": b"false", "cell": b"false", "lock": to_json(Lock()), "tasks": b"[]"}
+LATER = {"autostart": b"false", "cell": b"false", "lock": to_json(Lock()), "tasks": b"[]"}
 
 PARTS = tuple(_WRITERS)
+
+#: What an empty text is refused with: that is how a store gives one that it knows to be damaged (sql/queries.sql).
+_NOTHING_THERE = "Expecting value: line 1 column 1 (char 0)"
 
 #: change -> parts that it touches
 TOUCHED: dict[type, tuple[str, ...]] = {
@@ -71,6 +78,8 @@ TOUCHED: dict[type, tuple[str, ...]] = {
     ch.TasksDropped: ("tasks",),
     ch.TaskFinished: ("tasks",),
     ch.TaskResultsForgotten: (),
+    ch.RequestRecorded: (),
+    ch.RequestsForgotten: (),
 }
 
 
@@ -84,9 +93,50 @@ def part_texts(state: State, names: Iterable[str]) -> dict[str, bytes]:
     return {name: _WRITERS[name](state) for name in names}
 
 
-def state_of(queue: Iterable[bytes], history: Iterable[bytes], results: Iterable[bytes], parts: Mapping[str, bytes]) -> State:
+@dataclass(frozen=True)
+class StoredHistory:
+    """What a store reads of its history to make a state: which entries there are, and as many of the newest as are wanted.
+
+    Attributes
+    ----------
+    first, end
+        Numbers of the oldest entry and of the next one.
+    backwards
+        Texts of the entries from the newest back; read only as far as a state holds them.
+    """
+
+    first: int
+    end: int
+    backwards: Iterable[bytes]
+
+    def to_history(self) -> History:
+        """Read the tail; raises ``ValueError`` or ``KeyError`` for a text that is no item."""
+        texts: list[bytes] = []
+        for text in islice(self.backwards, self.end - self.first):
+            if tail_length(map(len, (*texts, text))) == len(texts):
+                break
+            texts.append(text)
+        return History(first=self.first, end=self.end, tail=ItemSequence(map(Item.of_text, reversed(texts))))
+
+
+def entries_of_first_commit(changes: Iterable[ch.AnyChange], after: State) -> list[tuple[int, Item]]:
+    """Return all entries of the history after the first commit of a store, with their numbers.
+
+    A state holds only the newest ones; the others must be in the changes.  Raises ``ValueError`` if they are not.
+    """
+    held = after.history
+    appended = [item for change in changes if isinstance(change, ch.HistoryAppended) for item in change.items]
+    numbered = dict(enumerate(appended, held.end - len(appended)))
+    numbered |= dict(enumerate(held.tail, held.held_from))
+    missing = next((number for number in range(held.first, held.end) if number not in numbered), None)
+    if missing is not None:
+        raise ValueError(f"entry {missing} of the history is neither in the changes nor in the state: nothing can keep it")
+    return [(number, numbered[number]) for number in range(held.first, held.end)]
+
+
+def state_of(queue: Iterable[bytes], history: StoredHistory, results: Iterable[bytes], parts: Mapping[str, bytes]) -> State:
     """Make the state of its texts; raises `StoreBroken` that names the place."""
-    parts = _LATER | dict(parts)
+    parts = LATER | dict(parts)
     missing = [name for name in PARTS if name not in parts]
     if missing:
         raise StoreBroken(f"The store is damaged: {', '.join(missing)} is missing.")
@@ -97,8 +147,8 @@ def state_of(queue: Iterable[bytes], history: Iterable[bytes], results: Iterable
     permissions = _reading("permissions", lambda: Permissions.parse(from_json(parts["permissions"])))
     environment = replace(read("environment", Environment), reports_applied=read("reports_applied", int))
     return State(
-        queue=_reading("queue", lambda: ItemSequence(map(_item, queue))),
-        history=_reading("history", lambda: ItemSequence(map(_item, history))),
+        queue=_reading("queue", lambda: ItemSequence(map(Item.of_text, queue))),
+        history=_reading("history", history.to_history),
         running=read("running", Item | None),
         mode=read("mode", QueueMode),
         environment=environment,
@@ -114,10 +164,6 @@ def state_of(queue: Iterable[bytes], history: Iterable[bytes], results: Iterable
     )
 
 
-def _item(text: bytes) -> Item:
-    return Item(from_json(text))
-
-
 def result_text(result: TaskResult) -> bytes:
     """Return the text (UTF-8 JSON) of a result."""
     return to_json(result)
@@ -127,8 +173,25 @@ def _result(text: bytes) -> TaskResult:
     return convert(from_json(text), TaskResult)
 
 
+def request_text(record: RequestRecord) -> bytes:
+    """Return the text (UTF-8 JSON) of the record of a request."""
+    return to_json(record)
+
+
+def requests_of(texts: Iterable[bytes]) -> RequestIndex:
+    """Make the index of the records' texts, oldest first; raises `StoreBroken`."""
+    return _reading("requests", lambda: RequestIndex(convert(from_json(text), RequestRecord) for text in texts))
+
+
+def replies_in(changes: Iterable[ch.AnyChange]) -> dict[str, bytes]:
+    """Return the replies (JSON texts) of the requests that these changes record, by id."""
+    recorded = (change for change in changes if isinstance(change, ch.RequestRecorded))
+    return {each.record.request_id: each.reply.text for each in recorded if each.record and each.reply}
+
+
 def _reading(place: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except (ValueError, TypeError, KeyError, RecursionError, QueueServerError) as error:
-        raise StoreBroken(f"The store is damaged: {place} cannot be read ({error}).") from error
+        why = "a row does not fit its check sum" if str(error).startswith(_NOTHING_THERE) else error
+        raise StoreBroken(f"The store is damaged: {place} cannot be read ({why}).") from error

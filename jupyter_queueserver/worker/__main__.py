@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..instance.secrecy import close_tree
 from ..link.environment import EnvironmentRecord, read_environment_file
 
 #: Seconds that the interpreter's own end may take (threads and exit handlers of users' libraries).
@@ -96,8 +97,19 @@ def _initialized(record: EnvironmentRecord, environment_file: Path) -> Any:
     )
     app.record = record
     app.environment_file = environment_file
-    app.initialize([])
+    _initialize_private(app, Path(record.directory) / "ipython")
     return app
+
+
+def _initialize_private(app: Any, ipython_dir: Path) -> None:
+    """Make the kernel's sockets and files for this user only; what the startup code and plans write has the user's own umask."""
+    before = os.umask(0o077)
+    try:
+        app.initialize([])
+        if ipython_dir.is_dir():
+            close_tree(ipython_dir)  # IPython copies a file with the mode that it has in the package
+    finally:
+        os.umask(before)
 
 
 def end_in_time(code: int) -> None:

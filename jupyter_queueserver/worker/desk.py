@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +21,12 @@ from ..link.messages import (
     PROTOCOL,
     Ack,
     AnyRequest,
+    BreakOff,
     Close,
     Command,
     Continue,
     Facts,
+    Heard,
     Hello,
     Interrupt,
     Metadata,
@@ -108,6 +111,7 @@ class ControlDesk:
             Withdraw: self._withdraw,
             Pause: self._pause,
             Continue: self._continue,
+            BreakOff: self._break_off,
             Ack: self._ack,
             Close: self._close,
             Status: self._status,
@@ -159,6 +163,8 @@ class ControlDesk:
     def _stranger(self, session: str, request: AnyRequest) -> Refusal | None:
         if request.environment_id != self._record.environment_id:
             return Refusal(code="wrong_environment", msg="This worker belongs to another environment.")
+        if request.until is not None and time.monotonic() > request.until:
+            return Refusal(code="expired", msg="Nobody waits for this request any more; it is not done.")
         if request.fence < self._fence:
             return Refusal(code="older_fence", msg="The command comes from a manager that was replaced by another one.")
         if not isinstance(request, Hello):
@@ -228,8 +234,7 @@ class ControlDesk:
         if plan_runs and not request.plan:
             return Refusal(code="plan_running", msg="A plan is running.")
         if plan_runs or self._engine.state == "running":  # the RunEngine has its own way with signals: it takes time to think
-            problem = self._engine.request_pause(False, PAUSE_LIMIT)
-            return None if problem is None else Refusal(code="engine_refused", msg=problem)
+            return _heard(self._engine.request_pause(False, PAUSE_LIMIT))
         if self._ledger.foreground is not None:
             self._tasks.interrupt()
         elif self.cell_running:
@@ -257,10 +262,7 @@ class ControlDesk:
     def _pause(self, request: Pause) -> Answer:
         if self._ledger.running is None and self._engine.state != "running":
             return Refusal(code="not_running", msg="No plan is running.")
-        problem = self._engine.request_pause(request.deferred, PAUSE_LIMIT)
-        if problem is not None:
-            return Refusal(code="engine_refused", msg=problem)
-        return None
+        return _heard(self._engine.request_pause(request.deferred, PAUSE_LIMIT))
 
     def _continue(self, request: Continue) -> Answer:
         if self._ledger.running is None or self._engine.state != "paused":
@@ -271,6 +273,11 @@ class ControlDesk:
             self._command = request.command
         self._ring_main()
         return None
+
+    def _break_off(self, request: BreakOff) -> Answer:
+        if self._ledger.running is None or self._engine.state == "idle":
+            return Refusal(code="not_running", msg="No plan of the queue is running.")
+        return _heard(self._engine.break_off(request.command, PAUSE_LIMIT))
 
     def _ack(self, request: Ack) -> Answer:
         self._spool.acknowledge(request.n)
@@ -287,3 +294,8 @@ class ControlDesk:
             return Refusal(code="kernel_busy", msg=_CELL_RUNNING)
         self.begin_close()
         return None
+
+
+def _heard(outcome: str | bool) -> Answer:
+    """Answer to what the RunEngine was asked: its refusal, or whether it has heard."""
+    return Refusal(code="engine_refused", msg=outcome) if isinstance(outcome, str) else Heard(heard=outcome)

@@ -6,12 +6,13 @@ starts no plan.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable, Generator
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 from ..core.reports import EngineState, Report, RunClosed, RunOpened
 
@@ -51,8 +52,10 @@ class Engine:
         Mirror of the RunEngine's state; None without one.
     calling
         Whether the runner is inside a call of the RunEngine.
-    run_uids, scan_ids, exit_statuses
-        Of the runs that the present item has opened, in order; statuses by run uid.
+    run_uids, scan_ids, exit_statuses, events
+        Of the runs that the present item has opened, in order; statuses, and counts of events by stream, by run uid.
+    broken_off
+        What the present item was told when it was not paused: ``abort`` or ``halt``; None: nothing.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Engine:
         self.run_uids: list[str] = []
         self.scan_ids: list[int | None] = []
         self.exit_statuses: dict[str, str] = {}
+        self.events: dict[str, dict[str, int]] = {}
+        self.broken_off: Literal["abort", "halt"] | None = None
 
     def attach(self, run_engine: Any) -> None:
         """Watch this RunEngine from now on; a second call with the same one does nothing.  None: there is none any more.
@@ -113,7 +118,8 @@ class Engine:
     def begin_item(self, uid: str) -> None:
         """Runs belong to this item until `end_item`."""
         self.item_uid = uid
-        self.run_uids, self.scan_ids, self.exit_statuses = [], [], {}
+        self.run_uids, self.scan_ids, self.exit_statuses, self.events = [], [], {}, {}
+        self.broken_off = None
 
     def end_item(self) -> None:
         """Runs belong to nobody."""
@@ -124,27 +130,39 @@ class Engine:
         """Whether a deferred pause waits for its checkpoint."""
         return bool(getattr(self.run_engine, "deferred_pause_requested", False))
 
-    def request_pause(self, deferred: bool, limit: float) -> str | None:
-        """Ask for a pause; returns why it was refused, or None.  Never blocks longer than ``limit`` seconds.
+    def request_pause(self, deferred: bool, limit: float) -> str | bool:
+        """Ask for a pause; returns whether it was heard, or why it was refused.  Never blocks longer than ``limit`` seconds.
 
         A plan may hold the RunEngine's loop; then the request stands and is served when the plan lets go.
         """
-        problem: list[str] = []
 
         def ask() -> None:
-            try:
-                self.run_engine.request_pause(deferred)
-            except Exception as err:  # whatever it is, the asker is told
-                log.info("the RunEngine refused to pause", exc_info=True)
-                problem.append(str(err))
-            else:
-                if deferred:
-                    self.report_state()
+            self.run_engine.request_pause(deferred)
+            if deferred:
+                self.report_state()
 
-        asker = threading.Thread(target=ask, name="pause", daemon=True)
-        asker.start()
-        asker.join(limit)
-        return problem[0] if problem else None
+        return _asked(ask, limit)
+
+    def break_off(self, command: Literal["abort", "halt"], limit: float) -> str | bool:
+        """Ask the plan, which is not paused, to end, and if it is ending already to skip what it is doing for that.
+
+        Returns and waits as `request_pause`.
+        """
+        run_engine = self.run_engine
+
+        async def end() -> None:
+            if self.state == "paused":  # it was reached meanwhile: the main thread goes on with the command
+                self.broken_off = command
+                self._on_own_accord("paused")
+            elif self.state in ("running", "pausing", "suspending"):
+                self.broken_off = command
+                await (run_engine._abort_coro("") if command == "abort" else run_engine._halt_coro())  # noqa: SLF001 - see below
+            elif self.state in ("stopping", "aborting", "halting"):
+                self.broken_off = command
+                run_engine._task.cancel()  # noqa: SLF001 - the RunEngine has no other way out of a clean-up that hangs
+
+        # The public methods would wait in the plan's own thread, and take a pause that comes first for none.
+        return _asked(lambda: asyncio.run_coroutine_threadsafe(end(), run_engine.loop).result(), limit)
 
     def report_state(self) -> None:
         """Report the present state."""
@@ -171,4 +189,22 @@ class Engine:
     def _run_closed(self, name: str, doc: dict[str, Any]) -> None:
         run_uid, status = doc.get("run_start", ""), doc.get("exit_status", "fail")
         self.exit_statuses[run_uid] = status
+        self.events[run_uid] = dict(doc.get("num_events") or {})
         self._report(RunClosed(time=time.time(), item_uid=self.item_uid, run_uid=run_uid, exit_status=status))
+
+
+def _asked(ask: Callable[[], object], limit: float) -> str | bool:
+    """Do it in a thread of its own; returns whether it was done within ``limit`` seconds, or the text of its exception."""
+    problem: list[str] = []
+
+    def run() -> None:
+        try:
+            ask()
+        except Exception as err:  # whatever it is, the asker is told
+            log.info("the RunEngine refused", exc_info=True)
+            problem.append(str(err) or type(err).__name__)
+
+    asker = threading.Thread(target=run, name="ask the RunEngine", daemon=True)
+    asker.start()
+    asker.join(limit)
+    return problem[0] if problem else not asker.is_alive()

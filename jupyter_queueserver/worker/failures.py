@@ -6,6 +6,7 @@ import logging
 import traceback
 
 from .loader import own_frames_cut
+from .tracebacks import traceback_text
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,12 @@ def text_of(err: BaseException) -> str:
 
 
 def traceback_of(err: BaseException, *own: str) -> str:
-    """The Python traceback without its first frames, as far as they belong to the files ``own``."""
-    return "".join(traceback.format_exception(type(err), err, own_frames_cut(err.__traceback__, *own)))
+    """The folded Python traceback (`traceback_text`), without its first frames as far as they belong to the files ``own``."""
+    try:
+        return traceback_text(err, *own)
+    except Exception:  # users' exceptions may be anything; the plain form asks less of them
+        log.exception("the traceback cannot be folded")
+        return "".join(traceback.format_exception(type(err), err, own_frames_cut(err.__traceback__, *own)))
 
 
 def show(text: str) -> None:

@@ -21,9 +21,12 @@ from tornado.ioloop import PeriodicCallback
 from traitlets import Type
 
 from ..core.reports import CellState
+from ..instance import Instance
 from ..link.environment import EnvironmentRecord
 from ..link.messages import REPLY_TYPE, REQUEST_TYPE
 from .console import ConsoleWatch
+from .iopub import without_port
+from .sockets import LOOK, KernelSockets
 from .worker import Worker
 
 log = logging.getLogger(__name__)
@@ -153,6 +156,11 @@ class WorkerApp(IPKernelApp):
         self.shell_channel_thread.io_loop.close()
         self.shell_channel_thread = None
 
+    def init_iopub(self, context: Any) -> None:
+        """As inherited, on the declared socket alone."""
+        with without_port():
+            super().init_iopub(context)
+
     def init_extensions(self) -> None:
         """None."""
 
@@ -170,6 +178,9 @@ class WorkerApp(IPKernelApp):
         kernel.io_loop.add_callback(kernel.open_environment)
         look = PeriodicCallback(kernel.worker.look_around, record.orphan_check_seconds * 1000)
         self.control_thread.io_loop.add_callback(look.start)
+        sockets = KernelSockets(self, Instance(self.environment_file.parent), Path(record.connection_file), kernel.worker.moved)
+        look_at_sockets = PeriodicCallback(sockets.look, LOOK * 1000)
+        self.control_thread.io_loop.add_callback(look_at_sockets.start)
         super().start()
         while kernel.worker.exit_code is None:  # a cell has stopped the loop: that does not end a worker
             self.io_loop.start()

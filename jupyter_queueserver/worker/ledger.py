@@ -15,15 +15,10 @@ from pathlib import Path
 import msgspec
 
 from ..core.tasks import TaskKind
+from ..link.accepted import LedgerLine, read_ledger
 from ..link.messages import Allowed, ItemFate
 
-
-class LedgerLine(msgspec.Struct, frozen=True):
-    """One line of ``accepted.log``."""
-
-    uid: str
-    fate: ItemFate
-    fence: int
+__all__ = ["AcceptedItem", "AcceptedTask", "Ledger", "read_ledger"]
 
 
 @dataclass(frozen=True)
@@ -111,13 +106,17 @@ class Ledger:
             return True
 
     def take(self) -> AcceptedItem | None:
-        """The main thread takes what waits; None if nothing does."""
+        """The main thread takes what waits; None if nothing does.
+
+        Raises ``OSError`` when it cannot be written down: it counts as taken, but its plan must not begin, because after the
+        worker's death everybody would believe that it had not.
+        """
         with self._lock:
             item = self._accepted
             if item is None:
                 return None
-            self._write(item, "taken")
             self._accepted, self._running = None, item
+            self._write(item, "taken", strict=True)
             return item
 
     def end(self) -> None:
@@ -159,12 +158,16 @@ class Ledger:
             self._write(task, "ended")
             self._tasks.pop(task.uid, None)
 
-    def _write(self, item: AcceptedItem | AcceptedTask, fate: ItemFate) -> None:
+    def _write(self, item: AcceptedItem | AcceptedTask, fate: ItemFate, *, strict: bool = False) -> None:
         line = msgspec.json.encode(LedgerLine(item.uid, fate, item.fence)) + b"\n"
         try:
-            os.write(self._fd, line)
+            if os.write(self._fd, line) < len(line):
+                raise OSError("the disk took only a part of the line")
         except OSError:
             if fate == "accepted":
+                raise
+            self._fates[item.uid] = fate
+            if strict:
                 raise
         # Later steps happen in any case: the reports say the same, and those are kept until the disk takes them.
         self._fates[item.uid] = fate
@@ -172,19 +175,3 @@ class Ledger:
     def close(self) -> None:
         """Release the file."""
         os.close(self._fd)
-
-
-def read_ledger(path: Path) -> dict[str, ItemFate]:
-    """What became of each item of an environment, also after the worker's death; a torn last line is ignored."""
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return {}
-    found: dict[str, ItemFate] = {}
-    for line in lines:
-        try:
-            entry = msgspec.json.decode(line, type=LedgerLine)
-        except msgspec.MsgspecError:
-            continue
-        found[entry.uid] = entry.fate
-    return found

@@ -63,11 +63,19 @@ class Loader:
         The kernel's ``user_ns``.
     transform
         IPython's transformation of magics and the like, text to text.
+    tell
+        Called before each startup file (or module) with its name, its number from 1, and how many there are.
     """
 
-    def __init__(self, namespace: dict[str, Any], transform: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        transform: Callable[[str], str],
+        tell: Callable[[str, int, int], object] = lambda name, number, count: None,
+    ) -> None:
         self._namespace = namespace
         self._transform = transform
+        self._tell = tell
         self.files: list[StartupFile] = []
         self._scripts: deque[str] = deque()
 
@@ -78,15 +86,22 @@ class Loader:
             if not self.load(first):
                 return False
         if source.kind == "module":
+            self._tell(source.value, 1, 1)
             return self._timed(source.value, lambda: self._take_module(source.value))
         files = startup_files(source)
         directory = str(startup_directory(source).resolve())
         if directory not in sys.path:
             sys.path.insert(0, directory)
-        return all(self._timed(path.name, lambda path=path: self._run_file(path.resolve())) for path in files)
+        for number, path in enumerate(files, start=1):
+            self._tell(path.name, number, len(files))
+            if not self._timed(path.name, lambda path=path: self._run_file(path.resolve())):
+                return False
+        return True
 
     def _run_file(self, path: Path) -> None:
         text = path.read_text(encoding="utf-8")
+        # Tracebacks show the lines that run, also when the file is edited later.
+        linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
         self._namespace["__file__"] = str(path)
         try:
             self._run_text(text, str(path), ipython=path.suffix == ".ipy")

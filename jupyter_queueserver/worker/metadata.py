@@ -36,6 +36,7 @@ class PersistentMetadata(MutableMapping[str, Any]):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(directory / "metadata.sqlite", isolation_level=None, check_same_thread=False)
+        (directory / "metadata.sqlite").chmod(0o600)
         self._database.execute("pragma synchronous = normal")
         self._database.execute("create table if not exists metadata (key text primary key, value text not null)")
         rows = self._database.execute("select key, value from metadata").fetchall()

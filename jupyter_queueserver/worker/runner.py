@@ -12,9 +12,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ..core.codec import from_json
+from ..core.endings import FailurePoint
+from ..core.errors import QueueServerError
 from ..core.reports import ItemEnded, ItemPaused, ItemTaken, Report
 from ..link.messages import Allowed, Command
 from .engine import Engine
+from .failure_point import failure_point
 from .failures import show, text_of, traceback_of
 from .ledger import AcceptedItem, Ledger
 
@@ -29,6 +32,7 @@ _ENDINGS: dict[Command, Ending] = {
     "abort": "aborted",
     "halt": "halted",
 }
+_INTERRUPTIONS = ("RunEngineInterrupted", "CancelledError")
 _UNTOLD: dict[str, Ending] = {"abort": "aborted", "fail": "failed"}
 BINDING_FAILED = "Plan failed: Error occurred while processing plan parameters or starting the plan: "
 BY_HAND = "The paused plan was continued by hand, outside of the queue."
@@ -62,10 +66,15 @@ class Runner:
 
     def run_accepted(self) -> None:
         """Take the accepted item, if there is one, and run it."""
-        item = self._ledger.take()
+        self._started = time.time()
+        try:
+            item = self._ledger.take()
+        except OSError as err:
+            self._engine.begin_item(self._ledger.running or "")
+            self._end("refused", f"The worker cannot write down that the plan begins: {err}")
+            return
         if item is None:
             return
-        self._started = time.time()
         self._report(ItemTaken(time=self._started, item_uid=item.uid))
         self._engine.begin_item(item.uid)
         obstacle = self._obstacle()
@@ -76,7 +85,7 @@ class Runner:
             plan, metadata = self._prepare(item)
         except BaseException as err:  # noqa: BLE001 - users' code may raise anything; it ends the item
             text = traceback_of(err, __file__)
-            self._end("failed", f"{BINDING_FAILED}{text_of(err)}", text)
+            self._end_unbound(err, f"{BINDING_FAILED}{text_of(err)}", text)
             show(text)  # the RunEngine prints those of running plans itself
             return
         self._call(lambda: self._engine.run_engine(plan, **metadata), "completed")
@@ -92,7 +101,9 @@ class Runner:
         """A paused plan was continued by a cell of a console: report where that has led."""
         if self._ledger.running is None or self._engine.calling:
             return
-        if self._engine.state == "paused":
+        if self._engine.state == "paused" and self._engine.broken_off is not None:
+            self.continue_(self._engine.broken_off)  # it was told so a moment before it paused
+        elif self._engine.state == "paused":
             self._report(ItemPaused(time=time.time(), item_uid=self._ledger.running))
         elif self._engine.state == "idle":
             self._end(self._ending_by_statuses(), BY_HAND)
@@ -122,7 +133,7 @@ class Runner:
         except BaseException as err:  # noqa: BLE001 - the plan's own exceptions: reported
             self._interrupted_or_failed(err)
         else:
-            self._end(*self._honest(ending))
+            self._end(*self._honest(self._broken_off() or ending))
         finally:
             self._engine.calling = False
 
@@ -130,10 +141,22 @@ class Runner:
         uid = self._ledger.running
         if self._engine.state == "paused" and uid is not None:
             self._report(ItemPaused(time=time.time(), item_uid=uid))
+        elif (ending := self._broken_off()) is not None and type(err).__name__ in _INTERRUPTIONS:
+            self._end(ending, self._stuck())
         elif type(err).__name__ == "RunEngineInterrupted":
             self._end(self._ending_by_statuses(interrupted=True), "The plan was interrupted.")
         else:
-            self._end("failed", f"Plan failed: {text_of(err)}", traceback_of(err, __file__))
+            point = failure_point(err, self._engine.exit_statuses, self._engine.events)
+            self._end("failed", f"Plan failed: {text_of(err)}", traceback_of(err, __file__), failure=point)
+
+    def _broken_off(self) -> Ending | None:
+        """Ending of a plan that was told to end when it was not paused."""
+        command = self._engine.broken_off
+        return None if command is None else _ENDINGS[command]
+
+    def _stuck(self) -> str:
+        state = self._engine.state
+        return "" if state == "idle" else f"The RunEngine is left in the state '{state}': open the environment anew."
 
     def _honest(self, ending: Ending) -> tuple[Ending, str]:
         """A RunEngine that was cancelled inside returns as if all were well; its own status says what happened."""
@@ -150,7 +173,23 @@ class Runner:
             return "aborted"
         return "completed"
 
-    def _end(self, ending: Ending, msg: str = "", text: str = "") -> None:
+    def _end_unbound(self, err: BaseException, msg: str, text: str) -> None:
+        """What was submitted does not fit, or the plan's function has failed before it gave a plan."""
+        if isinstance(err, QueueServerError):
+            problems = tuple(str(sentence) for _, sentence, _ in err.data.get("problems", ())) or (err.msg,)
+            self._end("refused", msg, text, problems=problems)
+        else:
+            self._end("failed", msg, text, failure=failure_point(err, {}, {}))
+
+    def _end(
+        self,
+        ending: Ending,
+        msg: str = "",
+        text: str = "",
+        *,
+        failure: FailurePoint | None = None,
+        problems: tuple[str, ...] = (),
+    ) -> None:
         engine, uid = self._engine, self._ledger.running
         assert uid is not None
         engine.end_item()
@@ -165,6 +204,8 @@ class Runner:
                 msg=msg,
                 traceback=text,
                 time_start=self._started,
+                failure=failure,
+                problems=problems,
             )
         )
         if msg:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.reports import Alarm, EnvironmentClosed, EnvironmentFailed, EnvironmentReady, Report
+from ..core.reports import Alarm, EnvironmentClosed, EnvironmentFailed, EnvironmentReady, Report, StartupLoading
 from ..documents.journal import JournalWriter
 from ..instance import identity_of, write_private
 from ..link.bell import REPORTS, Bell
@@ -83,7 +83,7 @@ class Worker:
         self._engine_wanted = False
         self._lists = Lists(record, namespace, self.report)
         self._runner = Runner(self._ledger, self._engine, self.report, namespace, self._lists.bind)
-        self._loader = Loader(namespace, transform)
+        self._loader = Loader(namespace, transform, self._tell_loading)
         work = TaskWork(namespace, self._loader, self._lists, self._renew_engine)
         self._tasks = TaskRunner(self._ledger, self.report, work.do)
         self.desk = ControlDesk(record, self._ledger, self._engine, self._spool, ring_main, self._tasks)
@@ -138,6 +138,10 @@ class Worker:
         if not is_named(self._environment_file, self.record.environment_id):
             self.desk.begin_close()
 
+    def moved(self, sockets: Path) -> None:
+        """The sockets of the instance lie in this directory now."""
+        self._bell.aim(sockets / Path(self.record.manager_bell).name)
+
     def _opened(self, began: float) -> Report:
         self._announce_worker()
         try:
@@ -150,6 +154,9 @@ class Worker:
             return self._failed(f"Startup code '{last.name}'{place} failed: {last.error}", last.traceback)
         self._engine.attach(self._run_engine())
         return self._describe(began)
+
+    def _tell_loading(self, name: str, number: int, count: int) -> None:
+        self.report(StartupLoading(time=time.time(), name=name, number=number, count=count))
 
     def _describe(self, began: float) -> Report:
         try:

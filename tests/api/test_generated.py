@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_queueserver.api import generate, methods
+from jupyter_queueserver.api.registry import REQUEST_ID
 from jupyter_queueserver.client import AsyncClient, Client
 
 
@@ -37,7 +38,8 @@ def test_every_method_is_a_method_of_the_clients(client: type) -> None:
         function = getattr(client, name)
         assert inspect.iscoroutinefunction(function) is (client is AsyncClient)
         parameters = list(inspect.signature(function).parameters)
-        assert sorted(parameters[1:]) == sorted(method.parameter_names)
+        common = [REQUEST_ID.name] if method.kind == "write" else []
+        assert sorted(parameters[1:]) == sorted([*method.parameter_names, *common])
         assert inspect.getdoc(function).startswith(method.summary)  # type: ignore[union-attr]
 
 

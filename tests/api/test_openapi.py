@@ -63,7 +63,7 @@ def test_parameters_are_the_body_without_the_identity() -> None:
     schema = _operation("queue_item_add")["requestBody"]["content"]["application/json"]["schema"]
     assert schema["required"] == ["item"]
     assert schema["additionalProperties"] is False
-    assert list(schema["properties"]) == ["item", "pos", "before_uid", "after_uid", "negative_pos", "lock_key"]
+    assert list(schema["properties"]) == ["item", "pos", "before_uid", "after_uid", "negative_pos", "lock_key", "request_id"]
     assert schema["properties"]["pos"]["type"] == ["integer", "string", "null"]
     option = _operation("re_pause")["requestBody"]["content"]["application/json"]["schema"]["properties"]["option"]
     assert option["enum"] == ["deferred", "immediate"]

@@ -12,11 +12,12 @@ from jupyter_queueserver.core import codec
 
 
 class Recorder:
-    """Answers every request with `reply` and keeps what was asked."""
+    """Answers every request with `reply` and keeps what was asked, and apart from it the ids of the requests."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.asked: list[Any] = []
+        self.request_ids: list[str | None] = []
         self.reply: dict[str, Any] = {"success": True, "msg": ""}
         self.decode: Callable[[bytes], Any] = codec.from_json
         self.encode: Callable[[Any], bytes] = codec.to_json
@@ -28,7 +29,9 @@ class Recorder:
 
     def _serve(self) -> None:
         while (frame := self._socket.recv()) != b"end":
-            self.asked.append(self.decode(frame))
+            asked = self.decode(frame)
+            self.request_ids.append(asked["params"].pop("request_id", None))
+            self.asked.append(asked)
             self._socket.send(self.encode(self.reply))
 
     def close(self) -> None:

@@ -50,6 +50,9 @@ ROWS: list[tuple[list[str], str, dict[str, Any], bool]] = [
     (["queue", "get"], "queue_get", {}, False),
     (["queue", "clear"], "queue_clear", {}, True),
     (["queue", "start"], "queue_start", {}, True),
+    (["queue", "start", "confirm"], "queue_start", {"confirm_returned": True}, True),
+    (["queue", "item", "confirm", UID], "queue_item_confirm", {"uids": [UID]}, True),
+    (["queue", "item", "confirm", UID, "b"], "queue_item_confirm", {"uids": [UID, "b"]}, True),
     (["queue", "stop"], "queue_stop", {}, True),
     (["queue", "stop", "cancel"], "queue_stop_cancel", {}, True),
     (["queue", "item", "get"], "queue_item_get", {}, False),
@@ -151,6 +154,7 @@ _BATCHES = {
     "queue_item_remove_batch",
     "queue_item_move_batch",
     "queue_upload_spreadsheet",
+    "queue_restore",
     "manager_test",
 }
 _NAMES = [" ".join(words)[:40] for words, *_ in ROWS]

@@ -18,7 +18,7 @@ from jupyter_queueserver.cli.completion import FILE, next_words
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("queue item", ["get", "move", "remove"]),
+        ("queue item", ["confirm", "get", "move", "remove"]),
         ("queue add", ["instruction", "plan"]),
         ("queue add plan", ["after", "back", "before", "front"]),
         ("queue add plan front", []),
@@ -86,7 +86,7 @@ def bash_script() -> str:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("qserver queue item ", ["get", "move", "remove"]),
+        ("qserver queue item ", ["confirm", "get", "move", "remove"]),
         ("qserver queue item re", ["remove"]),
         ("qserver -k key queue item re", ["remove"]),
         ("qserver --format ", ["auto", "json", "table", "text"]),

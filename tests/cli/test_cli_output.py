@@ -50,6 +50,12 @@ REPLIES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["scan", "count", "['det1'], num=3", UID, "1 item"],
         [],
     ),
+    (
+        "what came back",
+        {"items": [ITEM | {"returned": {"reason": "The plan failed: no beam.", "confirmed": False}}], "running_item": {}},
+        ["Came back: count", "The plan failed: no beam."],
+        ["confirmed"],
+    ),
     ("empty queue", {"items": [], "running_item": {}}, ["The queue is empty."], ["#"]),
     ("history", {"items": [ITEM | {"result": RESULT}], "plan_history_uid": "x"}, ["interrupted", "1 min 05 s", "#7", UID], []),
     ("bare history", {"items": [{"name": "count"}], "plan_history_uid": "x"}, ["count", "1 item"], []),

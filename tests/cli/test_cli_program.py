@@ -235,3 +235,12 @@ def test_a_plain_command_loads_nothing_heavy(recorder: Recorder) -> None:
     assert "jupyter_queueserver.cli.program" in loaded
     assert heavy & loaded == set()
     assert len(recorder.asked) == 1
+
+
+def test_the_id_of_a_request_can_be_given(recorder: Recorder) -> None:
+    assert cli.main(["queue", "clear", "--request-id", "mine"]) == 0
+    assert cli.main(["queue", "clear"]) == 0
+    assert cli.main(["queue", "get", "--request-id", "mine"]) == 0
+    assert recorder.request_ids[0] == "mine"
+    assert len(recorder.request_ids[1] or "") == 36
+    assert recorder.request_ids[2] is None

@@ -32,6 +32,9 @@ def test_identity_is_filled_in_only_where_a_method_wants_it(manager: Any, place:
         client.call("queue_clear")
         client.call("status")
     sent = [request["params"] for request in manager.requests]
+    ids = [params.pop("request_id", None) for params in sent]
+    assert [request_id is not None for request_id in ids] == [True, True, False, True, False]
+    assert len({*ids} - {None}) == 3
     assert sent[0] == {"item": STOP_ITEM, "user": getpass.getuser(), "user_group": "primary"}
     assert (sent[1]["user"], sent[1]["user_group"]) == ("ann", "beamline")
     assert sent[2:] == [{"user_group": "primary"}, {}, {}]

@@ -46,10 +46,11 @@ class Actor(FakeWorker):
         self.metadata_values = {"scan_id": 1, "versions": {}}
         self.connection_info = dict.fromkeys(CONNECTION, "")
 
-    async def pause(self, deferred: bool, fence: int) -> None:
-        await super().pause(deferred, fence)
+    async def pause(self, deferred: bool, fence: int) -> bool:
+        heard = await super().pause(deferred, fence)
         if deferred:
             self._loop.call_soon(self.checkpoint)
+        return heard
 
     async def start_task(self, task: Task, fence: int) -> StartReply:
         if task.kind == "script":

@@ -14,6 +14,7 @@ from typing import Any
 from line import Turn
 
 from jupyter_queueserver.api import http_form, methods
+from jupyter_queueserver.api.registry import REQUEST_ID
 
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DATE = re.compile(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d")
@@ -22,7 +23,9 @@ _FILE = re.compile(r"go-\d+")
 _VOLATILE = ("status_uid",)
 #: Values of the process: only their keys can be compared; then those of which it only counts whether they are there.
 _KEYS_ONLY = ("ip_connect_info", "re_metadata")
-_OPAQUE = ("time", "time_str", "time_start", "time_stop", "traceback")
+_OPAQUE = ("time", "time_str", "time_start", "time_stop", "traceback", "summary", "reason")
+#: What only a real worker can tell of an ending; sentences are made of it.
+_REAL = ("failure", "last_document")
 
 
 class Normal:
@@ -50,7 +53,7 @@ class Normal:
         if key == "scan_id" and value is not None:
             return self._named("scan", str(value))
         if isinstance(value, Mapping):
-            return {self._text(name): self(value[name], name) for name in sorted(value)}
+            return {self._text(name): self(value[name], name) for name in sorted(value) if name not in _REAL}
         if isinstance(value, list):
             return [self(each) for each in value]
         return self._text(value) if isinstance(value, str) else value
@@ -74,7 +77,7 @@ def form_status(method: str, params: Mapping[str, Any]) -> int:
         return 200
     if method == "queue_mode_set" and "mode" not in params:
         return 200  # the keys of the mode itself
-    unknown = set(params) - set(declared.parameter_names)
+    unknown = set(params) - {*declared.parameter_names, REQUEST_ID.name}
     missing = http_form.WANTED.get(method, "") not in (*params, "")
     return 400 if unknown or missing or any(not _fits(method, name, value) for name, value in params.items()) else 200
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -27,6 +27,7 @@ from jupyter_queueserver.core.state import State
 from jupyter_queueserver.instance import Instance, identity_of
 from jupyter_queueserver.link.worker import WorkerLink
 from jupyter_queueserver.manager.environment import Environment
+from jupyter_queueserver.manager.history import HistoryFetcher
 from jupyter_queueserver.manager.permissions import load_permissions, read_permission_files
 from jupyter_queueserver.manager.replies import Answerer, local_time, people_time, status_of
 from jupyter_queueserver.manager.settings import Settings, shipped_profile
@@ -89,7 +90,13 @@ class InProcessLine(Line):
         state = State(catalogue=Catalogue({}, {}, load_permissions(PERMISSIONS) or Permissions.default()))
         self._writer = Writer(store, state, self, self._act, _nothing, self._config)
         self._environment.connect(self._writer)
-        fetchers = {"permission_files": _read_files, "re_metadata": lambda: self._environment.read_metadata()}
+        history = HistoryFetcher(self._writer, store)
+        fetchers = {
+            "permission_files": _read_files,
+            "re_metadata": lambda _: self._environment.read_metadata(),
+            "history_page": history.page,
+            "history_number": history.number,
+        }
         self._answerer = Answerer(self._writer, self._context, fetchers)
         self._statuses.append(self._answerer.status())
         self._work = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._environment.run())]
@@ -182,5 +189,5 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read_files() -> Any:
+async def _read_files(_: Mapping[str, Any]) -> Any:
     return read_permission_files(PERMISSIONS, None)

@@ -9,7 +9,7 @@ from typing import Any
 Talk = Callable[[Any], None]
 
 #: Modules with conversations.
-THEMES = ("talks_editing", "talks_environment", "talks_guard", "talks_lists", "talks_running", "talks_tasks")
+THEMES = ("talks_editing", "talks_environment", "talks_guard", "talks_lists", "talks_retries", "talks_running", "talks_tasks")
 
 _talks: dict[str, Talk] = {}
 

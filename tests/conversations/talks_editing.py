@@ -314,3 +314,25 @@ def modes(line: Line) -> None:
     line.refused(begin, "queue_mode_set")
     line.ok("queue_mode_set", mode="default")
     assert line.status()["plan_queue_mode"] == {"loop": False, "ignore_failures": False}
+
+
+@talk
+def restoring(line: Line) -> None:
+    entry = {**plan(), "item_uid": "an-entry", "user": "me", "user_group": "primary", "result": {"exit_status": "completed"}}
+    queued = {**plan("count", kwargs={"num": 2}), "item_uid": "an-item", "user": "me", "user_group": "primary"}
+    ran = {**plan(), "item_uid": "it-ran", "properties": {"time_start": 1.5}}
+    line.refused("Failed to restore: ", "queue_restore", items="x")
+    line.refused("Failed to restore: ", "queue_restore", items=[{"item_type": "plan"}])
+    line.refused("Failed to restore: ", "queue_restore", items=[], mode={"loop": "x"})
+    line.refused("Failed to restore: ", "queue_restore", items=[], how="sideways")
+    reply = line.ok("queue_restore", items=[queued], history=[entry], running=ran, mode={"loop": True}, how="empty")
+    assert (reply["restored_items"], reply["restored_entries"], reply["left_out"], reply["returned"]) == (2, 1, 0, "it-ran")
+    assert line.queue() == ["it-ran", "an-item"]
+    assert line.ok("history_get")["items"] == [entry]
+    assert line.status()["plan_queue_mode"]["loop"]
+    line.refused("Failed to restore: ", "queue_restore", items=[queued])
+    reply = line.ok("queue_restore", items=[queued, {**queued, "item_uid": "another"}], history=[entry], how="append")
+    assert (reply["restored_items"], reply["left_out"], sorted(reply["left_out_uids"])) == (1, 2, ["an-entry", "an-item"])
+    assert line.queue() == ["it-ran", "an-item", "another"]
+    line.ok("queue_restore", items=[], mode={"loop": False}, how="replace")
+    assert (line.queue(), line.status()["items_in_history"]) == ([], 0)

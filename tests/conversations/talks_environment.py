@@ -72,3 +72,24 @@ def destroying(line: Line) -> None:
     assert [item["name"] for item in queued] == ["long_count", "quick"]
     assert queued[0]["item_uid"] != uid
     assert queued[1]["item_uid"] == after
+
+
+@talk
+def naming_the_environment(line: Line) -> None:
+    """Requests that name another environment than the present one are refused, and nothing happens."""
+    present = line.status()["environment_id"]
+    uid = start_long(line)
+    text = "Environment 'the one before' does not exist any more"
+    for method in ("environment_close", "environment_destroy", "re_pause", "re_resume", "re_stop", "re_abort", "re_halt"):
+        reply = line.refused(text, method, environment_id="the one before")
+        assert reply["error"]["code"] == "other_environment"
+    line.refused(text, "environment_update", environment_id="the one before")
+    line.refused(text, "kernel_interrupt", environment_id="the one before")
+    line.refused(text, "script_upload", script="x = 1", environment_id="the one before")
+    item = {"item_type": "function", "name": "double", "args": [2]}
+    line.refused(text, "function_execute", item=item, environment_id="the one before")
+    assert line.status()["running_item_uid"] == uid
+    line.ok("re_pause", option="immediate", environment_id=present)
+    line.paused()
+    line.ok("re_abort", environment_id=present)
+    line.idle()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from line import Line
-from talks import STOP, plan, talk
+from talks import NOBODY, STOP, plan, talk
 
 #: A plan that is over at once is not seen to run.
 WORK = (["idle", "starting_queue", "executing_queue", "idle"], ["idle", "starting_queue", "idle"])
@@ -190,6 +190,33 @@ def a_plan_that_fails(line: Line) -> None:
     assert (queued[0]["name"], queued[0]["result"]["exit_status"]) == ("failing_plan", "failed")
     assert [item["item_uid"] for item in queued][1:] == [after]
     assert queued[0]["item_uid"] != uid
+
+
+@talk
+def confirming_what_came_back(line: Line) -> None:
+    uid = line.ok("queue_item_add", item=plan("failing_plan", args=[["det"]]))["item"]["item_uid"]
+    other = line.add("quick")
+    line.ok("queue_start")
+    line.idle()
+    (back, _) = line.ok("queue_get")["items"]
+    mark = back["returned"]
+    result = line.ok("history_get")["items"][0]["result"]
+    assert (mark["ending"], mark["item_uid"], mark["run_uids"]) == ("failed", uid, result["run_uids"])
+    assert (mark["reason"], mark["confirmed"]) == (result["summary"], False)
+    line.refused("", "queue_item_confirm", uid=NOBODY)
+    line.refused("", "queue_item_confirm")
+    reply = line.ok("queue_item_confirm", uid=back["item_uid"])
+    assert [item["returned"] for item in reply["items"]] == [mark | {"confirmed": True}]
+    reply = line.ok("queue_item_confirm", uids=[other, back["item_uid"]])
+    assert [item["item_uid"] for item in reply["items"]] == [other, back["item_uid"]]
+    reply = line.ok("queue_item_update", item=reply["items"][1])  # unchanged: it is the same item
+    assert reply["item"]["returned"]["confirmed"]
+    reply = line.ok("queue_item_update", item=reply["item"] | {"meta": {"checked": True}})
+    assert "returned" not in reply["item"]
+    line.ok("queue_item_remove", uid=back["item_uid"])
+    line.ok("queue_start", confirm_returned=True)
+    line.idle()
+    assert line.results()[1:] == [(other, "completed")]
 
 
 @talk

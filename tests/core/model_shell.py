@@ -11,23 +11,26 @@ from model_worker import ModelWorker
 from msgspec.structs import replace
 
 from jupyter_queueserver.api import Call, decide, parse_request, refuse
-from jupyter_queueserver.api.dispatch import prepare
+from jupyter_queueserver.api.dispatch import Repeated, decide_once, prepare
 from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core import codec, effects
 from jupyter_queueserver.core.catalogue import Catalogue
 from jupyter_queueserver.core.config import Config
 from jupyter_queueserver.core.decision import Step
 from jupyter_queueserver.core.errors import PermissionsInvalid, QueueServerError
+from jupyter_queueserver.core.items import Item
 from jupyter_queueserver.core.mirror import Mirror, Snapshot, public, snapshot
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import AnyReport, WorkerLost
 from jupyter_queueserver.core.rules import environment as environment_rules
 from jupyter_queueserver.core.rules import execution as execution_rules
+from jupyter_queueserver.core.rules import pending as pending_rules
 from jupyter_queueserver.core.rules import tasks as task_rules
 from jupyter_queueserver.core.rules.autostart import conclude
 from jupyter_queueserver.core.rules.permissions import PermissionFiles
 from jupyter_queueserver.core.rules.recovery import worker_adopted
 from jupyter_queueserver.core.rules.reports import apply_report, apply_reports
+from jupyter_queueserver.core.rules.requests import is_recorded
 from jupyter_queueserver.core.state import ENVIRONMENT_TABLE, EXECUTION_TABLE, State
 from jupyter_queueserver.core.status import status
 from jupyter_queueserver.core.tasks import Task
@@ -91,19 +94,48 @@ class Shell:
         """One request, as the manager would answer it."""
         call = parse_request({"method": method, "params": params})
         try:
+            if (key := call.key()) is not None and is_recorded(self.state, key):
+                return self._answered_again(key.request_id)
             prepared = drained(prepare(call, self.state, self.new_uid, self.config))
         except QueueServerError as err:
             return self._refused(call, err)
         reply: dict[str, Any] = {}
 
         def rule(step: Step) -> None:
-            reply.update(decide(call, step, prepared, self.fetched.get(call.method.fetch or "")))
+            fetched = self._fetched_for(call)
+            if key is None:
+                reply.update(decide(call, step, prepared, fetched))
+            else:
+                decided = decide_once(call, step, key, lambda: prepared, fetched)
+                assert not isinstance(decided, Repeated)
+                reply.update(decided.value)
 
         try:
             self.submit(rule, method)
         except QueueServerError as err:
             return self._refused(call, err)
         return codec.from_json(codec.to_json(reply))
+
+    def _answered_again(self, request_id: str) -> dict[str, Any]:
+        text = self.store.request_reply(request_id)
+        assert text is not None, "a request is recorded without its reply"
+        return codec.from_json(text)
+
+    def _fetched_for(self, call: Call) -> Any:
+        """What the manager would get from outside before it decides."""
+        uid = call.params.get("item_uid") if isinstance(call.params, dict) else None
+        if call.method.fetch == "history_number" and isinstance(uid, str):
+            return self.store.history_number(uid)
+        return self.fetched.get(call.method.fetch or "")
+
+    @property
+    def entries(self) -> list[Item]:
+        """The whole history."""
+        history = self.state.history
+        found = list(map(Item.of_text, self.store.history(history.first, history.end)))
+        assert len(found) == history.size
+        assert found[len(found) - len(history.tail) :] == list(history.tail)
+        return found
 
     def _refused(self, call: Call, err: QueueServerError) -> dict[str, Any]:
         """Law 8."""
@@ -157,7 +189,7 @@ class Shell:
 
     def _check(self, before: State, step: Step, method: str) -> None:
         state = self.state
-        places = [item.item_uid for item in (*state.queue, *state.history)]
+        places = [item.item_uid for item in (*state.queue, *self.entries)]
         places += [state.running.item_uid] if state.running else []
         assert len(places) == len(set(places)), "law 4: a uid is in two places"
         left = {item.item_uid for item in before.queue if item.is_plan} - set(places)
@@ -216,6 +248,9 @@ class Shell:
                 self.submit(execution_rules.pause_failed)
             case effects.ContinueEngine() if worker and not worker.continue_(effect.command):
                 self.submit(execution_rules.continue_failed)
+            case effects.BreakOffPlan() if worker and not worker.break_off(effect.command):
+                command, before = effect.command, effect.before
+                self.submit(lambda step: pending_rules.break_off_failed(step, command=command, before=before))
             case effects.CloseEnvironment() if worker and not worker.close():
                 self.submit(environment_rules.close_failed)
             case effects.DestroyEnvironment() if worker:
@@ -252,7 +287,9 @@ class Shell:
         self.submit(environment_rules.worker_ends)
         if not spool_lost:
             self.pull()
-        lost = WorkerLost(time=self._now, reason="The worker was killed.", spool_lost=spool_lost)
+        running = self.state.running
+        never_taken = running.item_uid if running is not None and worker.has_not_taken(running.item_uid) else None
+        lost = WorkerLost(time=self._now, reason="The worker was killed.", spool_lost=spool_lost, never_taken=never_taken)
         self.submit(lambda step: apply_report(lost, step))
         assert self.state.environment.state == "closed"
 

@@ -51,6 +51,7 @@ class ModelWorker:
         self.reports: list[AnyReport] = []
         self._executed = executed
         self._seen: set[str] = set()
+        self._begun: set[str] = set()
         self._accepted: str | None = None
         self._running: str | None = None
         self._runs: list[str] = []
@@ -89,6 +90,10 @@ class ModelWorker:
         self._seen.add(item.item_uid)
         self._accepted = item.item_uid
 
+    def has_not_taken(self, uid: str) -> bool:
+        """What its ledger would prove after its death."""
+        return uid not in self._begun
+
     def start_task(self, task: Task) -> bool | None:
         """Accept and begin a task, unless it was seen before; False: refused, None: nobody answers."""
         if not self.alive:
@@ -118,6 +123,7 @@ class ModelWorker:
         if self.alive and self._accepted is not None:
             uid = self._running = self._accepted
             self._accepted = None
+            self._begun.add(uid)
             self._executed[uid] += 1
             self.say(ItemTaken(time=3.0, item_uid=uid))
             self._engine_is("running")
@@ -145,6 +151,13 @@ class ModelWorker:
             self._engine_is("running")
         else:
             self.end(_ENDINGS[command])
+        return True
+
+    def break_off(self, command: str) -> bool:
+        """Take a command to a plan that is not paused; False: refused."""
+        if not self.alive or self._running is None:
+            return False
+        self.end(_ENDINGS[command])
         return True
 
     def end(self, ending: Any) -> None:

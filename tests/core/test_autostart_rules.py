@@ -80,7 +80,7 @@ def test_the_instruction_switches_it_off(method: str) -> None:
     stage.ok(method, item=QUEUE_STOP, **ME)
     assert not stage.state.autostart
     assert manager_state(stage.state) == "idle"
-    assert not len(stage.state.history)
+    assert stage.state.history.size == 0
 
 
 @pytest.mark.parametrize("ending", ["stopped", "aborted", "halted", "failed", "refused"])
@@ -108,7 +108,7 @@ def test_a_refused_item_is_not_tried_again_and_again() -> None:
     stage.hand_over()
     stage.end("refused")
     stage.go_on()
-    assert len(stage.state.history) == 1
+    assert stage.state.history.size == 1
     assert not stage.state.autostart
 
 

@@ -55,7 +55,7 @@ def test_the_result_of_a_plan() -> None:
     assert "properties" not in entry
     result = entry["result"]
     assert set(result) == {
-        "exit_status", "ending", "run_uids", "scan_ids", "time_start", "time_stop", "msg", "traceback"
+        "exit_status", "ending", "run_uids", "scan_ids", "time_start", "time_stop", "msg", "traceback", "summary"
     }  # fmt: skip
     assert (result["run_uids"], result["scan_ids"], result["msg"]) == ([f"run-{uid}"], [None], "failed")
     assert result["time_start"] < result["time_stop"]
@@ -455,7 +455,7 @@ def test_wishes_are_repeated_to_an_adopted_worker() -> None:
     assert adopted(stage) == [effects.StartItem(item=running), effects.ContinueEngine(command="abort")]
     stage = Stage.opened(1).started()
     stage.ok("re_pause", option="immediate")
-    assert adopted(stage)[1:] == [effects.PauseEngine(deferred=True)]
+    assert adopted(stage)[1:] == [effects.PauseEngine(deferred=False)]
     stage.ok("environment_destroy")
     assert adopted(stage) == [effects.DestroyEnvironment()]
     stage = Stage.opened()

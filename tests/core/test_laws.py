@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from model_shell import Shell
 from model_worker import DEVICES, PLANS
 
 from jupyter_queueserver.api import methods
+from jupyter_queueserver.core import codec, history
 from jupyter_queueserver.core import reports as rp
 from jupyter_queueserver.core.changes import ModeSet
+from jupyter_queueserver.core.rules.pending import fell_due
+from jupyter_queueserver.core.rules.recovery import worker_answers, worker_unreachable
 from jupyter_queueserver.core.state import QueueMode
 
 _ENDINGS = ("completed", "failed", "stopped", "aborted", "halted", "refused")
@@ -49,16 +52,23 @@ _RACERS = ("environment_destroy", "environment_destroy", "environment_close", "q
 _WORKING = ("queue_start", "queue_item_add", "queue_item_add", "environment_open", "queue_item_add_batch", "history_clear")
 
 
+@pytest.fixture(autouse=True)
+def _short_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of a long history is in the store only; here that is so from the third entry on."""
+    monkeypatch.setattr(history, "TAIL_ENTRIES", 2)
+
+
 class Laws(RuleBasedStateMachine):
     """Every input that a manager may get, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shell = Shell()
+        self.requests: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {}
 
     def _uid(self) -> st.SearchStrategy[Any]:
         state = self.shell.state
-        known = [item.item_uid for item in (*state.queue, *state.history)]
+        known = [item.item_uid for item in (*state.queue, *self.shell.entries)]
         known += [state.running.item_uid] if state.running else []
         return st.one_of(st.none(), st.sampled_from([*known, "unknown"]), _ABSURD)
 
@@ -96,8 +106,10 @@ class Laws(RuleBasedStateMachine):
             "interrupt_task": st.booleans(),
             "interrupt_plan": st.booleans(),
             "restore_plans_devices": st.booleans(),
+            "confirm_returned": st.one_of(st.booleans(), _ABSURD),
             "before_uid": self._uid(),
             "after_uid": self._uid(),
+            "environment_id": st.sampled_from([None, self.shell.state.environment.environment_id, "other", 5]),
         }[name]
 
     @initialize(stage=st.sampled_from([0, 1, 2, 2, 2, 3, 3]), items=st.integers(0, 6), loop=st.booleans())
@@ -124,7 +136,37 @@ class Laws(RuleBasedStateMachine):
         params = {name: data.draw(self._parameter(name), label=name) for name in chosen}
         if data.draw(st.integers(0, 20)) == 0:
             params["surplus"] = 1
-        self.shell.call(method, **params)
+        self._call_once(method, params)
+
+    def _call_once(self, method: str, params: dict[str, Any]) -> None:
+        """A request with an id of its own; that of a refused one stays free."""
+        request_id = f"request {len(self.requests)}"
+        before = len(self.shell.state.requests)
+        reply = self.shell.call(method, **params, request_id=request_id)
+        assert len(self.shell.state.requests) - before == (1 if reply["success"] else 0)
+        if reply["success"]:
+            self.requests[request_id] = method, params, reply
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        """What comes again is answered as before, whatever has happened meanwhile, and nothing is done."""
+        request_id = data.draw(st.sampled_from(sorted(self.requests)))
+        method, params, reply = self.requests[request_id]
+        state, wishes = self.shell.state, list(self.shell.wishes)
+        again = self.shell.call(method, **params, request_id=request_id)
+        assert codec.to_json(again) == codec.to_json(reply)
+        assert self.shell.state is state
+        assert self.shell.wishes == wishes
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data(), method=st.sampled_from(_WORKING))
+    def reuse_an_id(self, data: st.DataObject, method: str) -> None:
+        request_id = data.draw(st.sampled_from(sorted(self.requests)))
+        state = self.shell.state
+        reply = self.shell.call(method, request_id=request_id, lock_key=f"not that of {request_id}")
+        assert reply["error"]["code"] == "request_id_reused"
+        assert self.shell.state is state
 
     @rule(method=st.sampled_from(_WORKING), pos=st.one_of(st.sampled_from(["front", "back"]), st.integers(-4, 4)))
     def sensible_call(self, method: str, pos: Any) -> None:
@@ -234,6 +276,25 @@ class Laws(RuleBasedStateMachine):
             self.shell.restart()
         self.shell.pull()
 
+    @rule(silent=st.booleans())
+    def silence(self, silent: bool) -> None:
+        """The worker does not answer any more, or answers again."""
+        environment_id = self.shell.state.environment.environment_id
+        if environment_id is not None and silent:
+            self.shell.submit(lambda step: worker_unreachable(step, environment_id, "It is silent."))
+        elif environment_id is not None:
+            self.shell.submit(lambda step: worker_answers(step, environment_id))
+
+    @rule(method=st.sampled_from(["re_pause", "re_abort", "re_halt"]), heard=st.booleans())
+    def next_rung(self, method: str, heard: bool) -> None:
+        """What the plan was told takes too long, and somebody goes a rung further."""
+        pending = self.shell.state.execution.pending
+        if pending is not None:
+            self.shell.submit(lambda step: fell_due(step, pending.since))
+            self.shell.call(method)
+            while heard and self.shell.wishes:
+                self.shell.carry_out()
+
     @rule()
     def pause_and_reach_it(self) -> None:
         self.shell.call("re_pause", option="immediate")
@@ -269,7 +330,7 @@ class Laws(RuleBasedStateMachine):
         if worker is None:
             return
         running = self.shell.state.running
-        uids = [item.item_uid for item in (*self.shell.state.queue, *self.shell.state.history)]
+        uids = [item.item_uid for item in (*self.shell.state.queue, *self.shell.entries)]
         uid = data.draw(st.sampled_from([*uids, "nobody"]))
         stray: list[rp.AnyReport] = [
             rp.ItemEnded(time=1.0, item_uid=uid, ending="completed", run_uids=("r",)),

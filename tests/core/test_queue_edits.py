@@ -108,7 +108,7 @@ def test_execute_runs_one_item_past_the_queue() -> None:
     stage.end()
     assert manager_state(stage.state) == "idle"
     assert numbers(stage) == [1, 2]
-    ended = stage.state.history.at(0).fields
+    ended = stage.state.history.tail.at(0).fields
     assert (ended["item_uid"], ended["result"]["exit_status"]) == (reply["item"]["item_uid"], "completed")
     assert "properties" not in ended
 
@@ -120,7 +120,7 @@ def test_executed_items_never_come_back(ending: str) -> None:
     (stage.hand_over if ending == "refused" else stage.go_on)()
     stage.end(ending)
     assert numbers(stage) == [1]
-    assert len(stage.state.history) == 1
+    assert stage.state.history.size == 1
 
 
 def test_refused_execution_shows_the_prepared_item() -> None:
@@ -289,4 +289,4 @@ def test_a_stopped_plan_may_stay_first(keep_first: bool) -> None:
     stage.end("stopped")
     assert numbers(stage) == ([1, 2] if keep_first else [2])
     assert manager_state(stage.state) == "idle"
-    assert stage.state.history.at(0).fields["result"]["exit_status"] == "stopped"
+    assert stage.state.history.tail.at(0).fields["result"]["exit_status"] == "stopped"

@@ -20,6 +20,7 @@ from jupyter_queueserver.client import Client
 from jupyter_queueserver.instance import Instance, ProcessWatch, Runtime, read_runtime
 
 LIMIT = 30.0
+TOKEN = "t0ken-of-th1s-server"
 LONG = {"item_type": "plan", "name": "long_count", "args": [["det"]], "kwargs": {"seconds": 60, "step": 0.1}}
 
 
@@ -37,7 +38,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=os.environ | places | {"JUPYTER_TOKEN": "secret", "PYTHONUNBUFFERED": "1"},
+                env=os.environ | places | {"JUPYTER_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -49,7 +50,7 @@ class Server:
         """Call a route; empty when the manager does not answer."""
         connection = http.client.HTTPConnection(self.place, timeout=LIMIT)
         try:
-            headers = {"Authorization": "token secret", "Content-Type": "application/json"}
+            headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
             connection.request(verb, f"/queueserver/api{path}", json.dumps(params), headers)
             reply = connection.getresponse()
             return json.load(reply) if reply.status == 200 else {}

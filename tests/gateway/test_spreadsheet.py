@@ -280,7 +280,7 @@ async def test_the_plans_go_to_the_manager_in_the_name_of_the_user(upload: Any, 
     assert reply.code == 200
     assert manager.requests[-1]["method"] == "queue_item_add_batch"
     params = manager.requests[-1]["params"]
-    assert params.keys() == {"items", "user", "user_group"}
+    assert params.keys() == {"items", "user", "user_group", "request_user"}
     assert params["items"] == PLANS
     assert params["user_group"] == "primary"
     await api("POST", "/queue/item/add", {"item": PLANS[0]})

@@ -17,7 +17,7 @@ from jupyter_queueserver.manager.diary import Diary
 
 def test_a_day(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    diary = Diary(State(catalogue=Catalogue({}, {}, Permissions.default())))
+    diary = Diary(State(catalogue=Catalogue({}, {}, Permissions.default())), confirm_returned=True)
     failed = item("a").replaced(result={"ending": "failed", "msg": "Plan failed: no beam"})
     diary.note(
         [
@@ -27,6 +27,7 @@ def test_a_day(caplog: pytest.LogCaptureFixture) -> None:
             ch.RunningSet(item=item("a")),
             ch.RunningSet(item=None),
             ch.HistoryAppended(items=(failed,)),
+            ch.QueueInserted(items=(item("b"), item("c").replaced(returned={"confirmed": False}))),
             ch.LockSet(lock=Lock(queue=True, user="ada", salt="s", digest="d")),
             ch.LockSet(lock=Lock()),
             ch.AutostartSet(enabled=True),
@@ -39,6 +40,7 @@ def test_a_day(caplog: pytest.LogCaptureFixture) -> None:
         "The environment is open.",
         "Plan 'count' is started (item a).",
         "Plan 'count' has ended, failed (item a): Plan failed: no beam",
+        "Plan 'count' came back to the queue (item c); the queue does not start before somebody confirms it.",
         "ada has locked queue.",
         "Nothing is locked.",
         "Autostart is on.",

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jupyter_queueserver.manager import start
 from jupyter_queueserver.manager.configfile import write_config
 from jupyter_queueserver.manager.options import parse_options
 from jupyter_queueserver.manager.settings import (
@@ -124,7 +123,6 @@ def test_booleans() -> None:
         ["--verbose", "--quiet"],
         ["--private", "--zmq-control-addr", "tcp://127.0.0.1:1"],
         ["--device-max-depth", "deep"],
-        ["--store", "redis"],
     ],
 )
 def test_usage_errors_end_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,21 +305,6 @@ def test_a_metadata_key_without_slash_selects_nothing_and_says_so() -> None:
     assert found.settings.permitted_re_metadata_keys == ("beamline", "/scan_id")
     (text,) = found.warnings
     assert "'beamline' of --permitted-re-metadata-keys selects nothing" in text
-
-
-def test_redis_is_accepted_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = "the queue is kept in the data directory (SQLite); the Redis store does not exist yet."
-    plain = parse_options([], {})
-    assert plain.warnings == ()
-    for words in (["--redis-addr", "localhost:6379"], ["--redis-name-prefix", ""]):
-        found = parse_options(words, {})
-        assert found.warnings == (f"{words[0]} has no effect: {said}",)
-        assert found.settings == plain.settings
-    (tmp_path / "c.yaml").write_text("network: {redis_addr: 'localhost:6379', redis_name_prefix: qs_default}\n")
-    found = parse_options(["--config", str(tmp_path / "c.yaml"), "--redis-addr", "x"], {})
-    assert found.warnings == (f"--redis-addr and 'network/redis_name_prefix' in {tmp_path}/c.yaml have no effect: {said}",)
-    assert start.main(["--redis-addr", "x", "--data-dir", "/dev/null/none"]) == 1  # nothing can be started there
-    assert capsys.readouterr().err.startswith(f"start-re-manager: --redis-addr has no effect: {said}\n")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import redis_process
 import zmq
 from msgspec.structs import replace
 
@@ -15,8 +16,9 @@ from jupyter_queueserver.core.locks import Lock
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.state import State
 from jupyter_queueserver.instance import Instance, identity_of
+from jupyter_queueserver.manager.settings import Settings, settings_path, write_settings
 from jupyter_queueserver.programs import clear_lock, zmq_keys
-from jupyter_queueserver.storage import Owner, Store, open_store
+from jupyter_queueserver.storage import Owner, Store, open_kept_store, open_store
 
 LOCK = Lock(environment=True, queue=True, user="Anna", note="alignment", time=1.7e9, salt="s", digest="d")
 
@@ -98,6 +100,37 @@ def test_running_manager_keeps_its_lock(tmp_path: Path, capsys: pytest.CaptureFi
     assert loaded(instance).lock == LOCK
 
 
-def test_redis_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert clear_lock.main(["--redis-addr", "localhost"]) == 1
-    assert "--data-dir" in capsys.readouterr().err
+def test_lock_in_redis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its address, and by the settings of the instance whose manager kept it there."""
+    url, prefix = redis_process.shared().url, str(tmp_path)
+    words = ["--redis-addr", url, "--redis-name-prefix", prefix]
+    assert clear_lock.main(words) == 0
+    assert "nothing is stored in unix:" in capsys.readouterr().out
+    instance = Instance(tmp_path)
+    instance.prepare_data()
+    write_settings(
+        Settings(data_dir=prefix, startup="", user_group_permissions="", store=url, redis_name_prefix=prefix),
+        settings_path(instance),
+    )
+    for found in (words, ["--data-dir", str(tmp_path)]):
+        store = open_kept_store(instance)
+        store.acquire(Owner(host="h", identity=identity_of(), address="there", since=1.0))
+        state = State(catalogue=Catalogue({}, {}, Permissions.default()))
+        changes = [LockSet(lock=LOCK)]
+        store.commit(changes, apply(state, changes[0], 1.0))
+        assert clear_lock.main(found) == 1
+        assert "qserver unlock" in capsys.readouterr().err
+        store.close()
+        assert clear_lock.main(found) == 0
+        assert "deleted" in capsys.readouterr().out
+        assert clear_lock.main(found) == 0
+        assert "There is no lock" in capsys.readouterr().out
+    assert not instance.store.exists()
+
+
+@pytest.mark.parametrize("address", ["h:many", "me:hush@h"])
+def test_redis_address_that_cannot_be_used(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clear_lock.main(["--redis-addr", address]) == 1
+    said = capsys.readouterr().err
+    assert "--redis-addr" in said
+    assert "hush" not in said

@@ -14,6 +14,7 @@ from jupyter_queueserver.core.items import Item
 from jupyter_queueserver.core.locks import Lock, key_digest
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import StartupFile
+from jupyter_queueserver.core.requests import RequestRecord
 from jupyter_queueserver.core.state import Environment, Execution, Failure, QueueMode, Run, State
 from jupyter_queueserver.core.tasks import Task, TaskResult
 from jupyter_queueserver.instance import identity_of
@@ -57,7 +58,7 @@ def kept(state: State) -> dict[str, object]:
     """What a store must give back of a state."""
     return {
         "queue": [one.text for one in state.queue],
-        "history": [one.text for one in state.history],
+        "history": (state.history.first, state.history.end, [one.text for one in state.history.tail]),
         "running": state.running,
         "mode": state.mode,
         "environment": state.environment,
@@ -71,7 +72,15 @@ def kept(state: State) -> dict[str, object]:
         "lock": state.lock,
         "tasks": state.tasks,
         "task_results": state.task_results,
+        "requests": list(state.requests),
     }
+
+
+def recorded(request_id: str, reply: object = None) -> ch.RequestRecorded:
+    """A request that was done, with that reply."""
+    text = Verbatim(reply)
+    record = RequestRecord(request_id=request_id, digest=f"d-{request_id}", time=1.5, size=len(text.text))
+    return ch.RequestRecorded(record=record, reply=text)
 
 
 #: one of every change, each sensible after those before it
@@ -124,6 +133,11 @@ EVERY_CHANGE: tuple[ch.AnyChange, ...] = (
     ch.TasksDropped(task_uids=("t1", "unknown")),
     ch.TaskResultsForgotten(task_uids=("t2",)),
     ch.AutostartSet(enabled=False),
+    recorded("q1", {"success": True, "x": float("inf"), "s": "\ud800 ü"}),
+    recorded("q ü", {"success": True}),
+    ch.RequestsForgotten(request_ids=("q1", "unknown")),
+    recorded("q1", {"success": True, "items": [1]}),
+    recorded("q2"),
 )
 
 

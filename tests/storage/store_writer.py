@@ -1,4 +1,7 @@
-"""A program that takes the store and appends items until it is killed; it says each uid once it is committed."""
+"""A program that takes the store (of a directory, or at the address of a Redis server) and appends items until it is killed.
+
+It says each uid once it is committed.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,17 @@ from pathlib import Path
 from store_samples import first_state, items, owner
 
 from jupyter_queueserver.core.changes import HistoryAppended, QueueInserted, QueueRemoved, apply
+from jupyter_queueserver.core.redis_address import RedisAddress, is_redis_address
+from jupyter_queueserver.storage import Store
+from jupyter_queueserver.storage.redis import RedisStore
 from jupyter_queueserver.storage.sqlite import SqliteStore
 
-directory = Path(sys.argv[1])
-store = SqliteStore(directory / "queue.sqlite", directory / "lease")
+where = sys.argv[1]
+store: Store
+if is_redis_address(where):
+    store = RedisStore(RedisAddress(where))
+else:
+    store = SqliteStore(Path(where) / "queue.sqlite", Path(where) / "lease")
 store.acquire(owner("ipc:///writer"))
 state = first_state()
 for n in itertools.count():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -83,7 +84,7 @@ def test_a_start_from_another_session_comes_back(
 def test_vanished_sockets(
     new_server: MakeServer, sessions: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
 ) -> None:
-    """The manager comes back, in another directory if need be; the plan's end is known though its worker cannot be reached."""
+    """The manager comes back, in another directory if need be, and so do the sockets of the worker: the queue goes on."""
     first, _ = sessions
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(first))
     server = new_server()
@@ -95,17 +96,45 @@ def test_vanished_sockets(
     server.wait_new_manager(old)
     assert server.watchdog == watchdog
     assert server.instance.sockets.is_relative_to(first) is not whole
-    until(lambda: server.status()["environment_unreachable"], "the reason why the worker is not reached")
     until(lambda: (server.instance.sockets / "relay.bell").exists(), "a relay that can be rung")
+    until(lambda: (server.status()["re_state"], server.status()["environment_unreachable"]) == ("running", None), "the worker")
+    server.ok("re_pause", option="immediate")
+    until(lambda: server.status()["manager_state"] == "paused", "the pause")  # the old address of the events is dead
+    server.ok("re_resume")
     plan.go()
-    until(lambda: [item["item_uid"] for item in server.history()] == [plan.uid], "the plan's end")
-    assert server.history()[0]["result"]["ending"] == "completed"
+    second.wait("begin")
+    second.go()
+    until(lambda: server.status()["manager_state"] == "idle", "the end of both")
+    assert [item["result"]["ending"] for item in server.history()] == ["completed", "completed"]
     assert plan.ran_once
-    assert second.lines == []
-    server.ok("environment_destroy")
+    assert second.ran_once
+    assert server.worker == worker
+    server.ok("environment_close")
     wait_dead(worker)
     until(lambda: server.status()["worker_environment_state"] == "closed", "the environment to be closed")
-    assert server.status()["environment_unreachable"] is None
+    server.stop()
+
+
+def test_vanished_sockets_of_the_worker_alone(new_server: MakeServer, tmp_path: Path) -> None:
+    """The manager keeps its connection; the next manager, and consoles, find the new ones."""
+    server = new_server()
+    server.start()
+    plan = holding(server, tmp_path, "plan")
+    before = json.loads(Path(server.environment.connection_file).read_text())
+    for path in server.instance.sockets.glob("k*"):
+        path.unlink()
+
+    def bound_again() -> bool:
+        info = json.loads(Path(server.environment.connection_file).read_text())
+        return info["ip"] != before["ip"] and info["key"] == before["key"] and Path(f"{info['ip']}-{info['iopub_port']}").exists()
+
+    until(bound_again, "the sockets of the worker")
+    manager = server.manager
+    kill(manager)
+    server.wait_new_manager(manager)
+    plan.go()
+    server.wait_state("idle")
+    assert plan.ran_once
     server.stop()
 
 

@@ -163,7 +163,14 @@ def test_worker_killed_in_loop_mode(new_server: Callable[..., Server], tmp_path:
     runs = wait_run(server)
     server.events.next(time.monotonic() + 1.0)
     assert kill_worker(server) < 0.5
-    check_interrupted(server, plan, runs, "The worker process was killed by signal 9 (SIGKILL).")
+    check_interrupted(server, plan, runs, "The worker process was killed by signal 9 (SIGKILL), ")
+    result = server.history()[0]["result"]
+    assert "MB of memory" in result["msg"]
+    assert (result["last_document"]["run_uid"], result["last_document"]["name"]) == (runs[0], "start")
+    (back,) = server.queue()
+    assert (back["returned"]["ending"], back["returned"]["run_uids"]) == ("interrupted", runs)
+    assert back["returned"]["reason"] == result["summary"]
+    assert (back["returned"]["item_uid"], back["returned"]["confirmed"]) == (plan.uid, False)
     assert len(server.queue()) == 1
     server.stop()
 

@@ -13,6 +13,7 @@ from ..decision import Step
 from ..effects import StopManager
 from ..errors import RequestError, StateError
 from .execution import require_ready, start_queue
+from .returned import require_confirmed
 
 
 def switch(step: Step, enable: Any) -> None:
@@ -38,6 +39,7 @@ def conclude(step: Step) -> None:
         return
     try:
         require_ready(step)
+        require_confirmed(step)
     except StateError:
         return
     start_queue(step)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from ..changes import CellSet, EngineSet, EnvironmentSet, RunsSet
 from ..decision import Step
 from ..effects import CloseEnvironment, DestroyEnvironment, OpenEnvironment, StopManager
+from ..endings import last_document_details
 from ..errors import StateError
+from ..reports import WorkerLost
 from ..state import Environment, Failure
 from ..status import has_foreground_task, manager_state
-from .execution import end_running, go_idle
+from .execution import end_before_begin, end_running, go_idle
 from .tasks import drop_all
 
 _DESTROYED = "RE Worker environment was destroyed"
@@ -101,32 +105,60 @@ def worker_ends(step: Step) -> None:
         step.emit(EnvironmentSet(environment=replace(environment, dead=True)))
 
 
-def worker_gone(step: Step, reason: str, *, spool_lost: bool) -> None:
+def worker_gone(step: Step, lost: WorkerLost) -> None:
     """The worker's process has ended, on a wish or by itself; everything that it told was applied before."""
     before = step.state.environment
     if before.state == "closed":
         return
     wished = before.state in ("closing", "destroying")
-    failure = before.failure if wished else Failure(time=step.now, msg=reason)
+    failure = before.failure if wished else _failure(before, lost.reason, step.now)
     if step.state.engine is not None:
         step.emit(EngineSet(engine=None))
-    step.emit(EnvironmentSet(environment=replace(before, state="closed", failure=failure, dead=False, unreachable=None)))
+    after = replace(before, state="closed", failure=failure, dead=False, unreachable=None, loading=None)
+    step.emit(EnvironmentSet(environment=after))
     drop_all(step)
     if step.state.running is None:
         go_idle(step)
     else:
-        _end_interrupted(step, _DESTROYED if before.state == "destroying" else reason, spool_lost)
+        _end_interrupted(step, lost, destroyed=before.state == "destroying")
     if step.state.runs:
         step.emit(RunsSet())
     if step.state.cell:
         step.emit(CellSet(running=False))
 
 
-def _end_interrupted(step: Step, reason: str, spool_lost: bool) -> None:
-    runs = step.state.runs
-    known = {"run_uids": tuple(run.uid for run in runs), "scan_ids": tuple(run.scan_id for run in runs)}
-    if spool_lost:
+def _failure(before: Environment, reason: str, now: float) -> Failure:
+    """Why it ended by itself, and what it was loading then."""
+    loading = before.loading
+    if loading is None:
+        return Failure(time=now, msg=reason)
+    msg = f"{reason} It was loading the startup code '{loading.name}' ({loading.number} of {loading.count})."
+    return Failure(time=now, msg=msg, file=loading.name)
+
+
+def _end_interrupted(step: Step, lost: WorkerLost, *, destroyed: bool) -> None:
+    assert step.state.running is not None
+    reason = _DESTROYED if destroyed else lost.reason
+    runs = runs_known(step, lost)
+    if lost.never_taken == step.state.running.item_uid and not runs:
+        end_before_begin(step, reason, destroyed=destroyed)
+        return
+    known: dict[str, Any] = {"run_uids": tuple(runs), "scan_ids": tuple(runs.values())}
+    last = lost.last_document
+    if last is not None and last.run_uid in runs:
+        known["details"] = last_document_details(last)
+    if lost.spool_lost:
         end_running(step, ending="lost", exit_status="unknown", msg=_LOST_STATUS, again=False, **known)
     else:
-        wished = reason == _DESTROYED
-        end_running(step, ending="interrupted", exit_status="failed", msg=reason, destroyed=wished, **known)
+        end_running(step, ending="interrupted", exit_status="failed", msg=reason, destroyed=destroyed, **known)
+
+
+def runs_known(step: Step, lost: WorkerLost) -> dict[str, int | None]:
+    """Runs of the running item by uid, with their scan ids: those reported, and what only the journal has.
+
+    A run is in the journal a moment before it is reported; nothing but the running item can have opened one since it began.
+    """
+    assert step.state.running is not None
+    began = step.state.running.fields.get("properties", {}).get("time_start", step.now)
+    runs = {run.uid: run.scan_id for run in step.state.runs}
+    return runs | {run.uid: run.scan_id for run in lost.open_runs if run.time >= began and run.uid not in runs}

@@ -6,6 +6,7 @@ which it becomes the running one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -13,10 +14,13 @@ from msgspec.structs import replace
 from ..changes import AutostartSet, EngineSet, ExecutionSet, HistoryAppended, QueueInserted, QueueRemoved, RunningSet, RunsSet
 from ..decision import Step
 from ..effects import ContinueEngine, PauseEngine, StartItem
+from ..endings import RETURNED, returned_mark, summary
 from ..errors import RequestError, StateError
 from ..items import Item
 from ..state import Execution, State
 from ..status import manager_state
+from .pending import break_off, expected, may_break_off, sentence
+from .returned import require_confirmed
 
 Command = Literal["resume", "stop", "abort", "halt"]
 
@@ -26,9 +30,10 @@ _PAUSE_OPTIONS = ("deferred", "immediate")
 _SUCCESS = ("completed", "stopped")
 
 
-def start_queue(step: Step) -> None:
-    """Begin to work off the queue; an empty one ends at once."""
+def start_queue(step: Step, *, confirm_returned: Any = False) -> None:
+    """Begin to work off the queue; an empty one ends at once.  `confirm_returned`: see `require_confirmed`."""
     require_ready(step)
+    require_confirmed(step, confirm=confirm_returned)
     step.emit(ExecutionSet(execution=Execution(state="starting")))
     take_next(step)
 
@@ -75,6 +80,11 @@ def require_worker(state: State) -> None:
             code="worker_outdated",
             hint="Close the environment and open it again; the queue stays as it is.",
         )
+    require_answer(state)
+
+
+def require_answer(state: State) -> None:
+    """Raise if the worker does not answer: what it is told now it might do much later."""
     if state.environment.unreachable is not None:
         raise StateError(
             f"RE Worker does not answer: {state.environment.unreachable}",
@@ -118,26 +128,44 @@ def pause(step: Step, option: Any) -> None:
             f"Run engine can be paused only in 'running' state. Current state: '{state.engine}'",
             hint="Between two plans there is nothing to pause: repeat the request, or use queue_stop.",
         )
-    step.emit(ExecutionSet(execution=replace(state.execution, pause_pending=True)))
+    require_answer(state)
+    expect_pause(step, "deferred_pause" if option == "deferred" else "immediate_pause")
     step.act(PauseEngine(deferred=option == "deferred"))
+
+
+def expect_pause(step: Step, command: Literal["deferred_pause", "immediate_pause"]) -> None:
+    """The plan was told to pause; a deferred pause does not take an immediate one back."""
+    before = step.state.execution
+    after = replace(before, pause_pending=True)
+    if command == "immediate_pause" or before.pending is None:
+        after = expected(after, command, step.now)
+    if after != before:
+        step.emit(ExecutionSet(execution=after))
 
 
 def pause_failed(step: Step) -> None:
     """The worker did not take the request to pause."""
     if step.state.execution.pause_pending:
-        step.emit(ExecutionSet(execution=replace(step.state.execution, pause_pending=False)))
+        step.emit(ExecutionSet(execution=replace(step.state.execution, pause_pending=False, pending=None)))
 
 
 def continue_plan(step: Step, command: Command, *, keep_first: bool = False) -> None:
     """Resume, stop, abort or halt the paused plan; `keep_first`: a stopped one comes back to the front of the queue too."""
     state = step.state
+    if command in ("abort", "halt") and may_break_off(state, command):
+        require_answer(state)
+        break_off(step, command)
+        return
     if manager_state(state) != "paused":
+        late = sentence(state.execution.pending) if state.execution.pending is not None else ""
         raise StateError(
             f"RE Manager is not paused: current state is '{manager_state(state)}'",
             code="not_paused",
-            hint="Pause the plan first (method re_pause) and wait for the state 'paused'.",
+            hint=late or "Pause the plan first (method re_pause) and wait for the state 'paused'.",
         )
-    step.emit(ExecutionSet(execution=replace(state.execution, state="running", command=command, keep_first=keep_first)))
+    require_answer(state)
+    told = replace(state.execution, state="running", command=command, keep_first=keep_first)
+    step.emit(ExecutionSet(execution=expected(told, command, step.now)))
     step.act(ContinueEngine(command=command))
 
 
@@ -145,7 +173,7 @@ def continue_failed(step: Step) -> None:
     """The worker did not take the command: the plan is still paused."""
     execution = step.state.execution
     if execution.state == "running" and execution.command is not None:
-        step.emit(ExecutionSet(execution=replace(execution, state="paused", command=None, keep_first=False)))
+        step.emit(ExecutionSet(execution=replace(execution, state="paused", command=None, keep_first=False, pending=None)))
 
 
 def take_next(step: Step) -> None:
@@ -205,7 +233,7 @@ def _expect_taking(step: Step, alone: bool) -> None:
     """Between two items clients see ``executing_queue``; a command that the item before was told is not for this one."""
     before = step.state.execution
     state = "starting" if before.state == "idle" else before.state
-    after = replace(before, state=state, alone=alone, command=None)
+    after = replace(before, state=state, alone=alone, command=None, pending=None)
     if after != before:
         step.emit(ExecutionSet(execution=after))
 
@@ -226,7 +254,7 @@ def paused(step: Step) -> None:
     """The plan is paused."""
     execution = step.state.execution
     if execution.state in ("starting", "running"):
-        step.emit(ExecutionSet(execution=replace(execution, state="paused", pause_pending=False, command=None)))
+        step.emit(ExecutionSet(execution=replace(execution, state="paused", pause_pending=False, command=None, pending=None)))
 
 
 def engine_changed(step: Step, engine: str | None) -> None:
@@ -235,6 +263,9 @@ def engine_changed(step: Step, engine: str | None) -> None:
         return
     if engine != step.state.engine:
         step.emit(EngineSet(engine=engine))
+    execution = step.state.execution
+    if engine == "running" and execution.pending is not None and execution.pending.command == "resume":
+        step.emit(ExecutionSet(execution=replace(execution, pending=None)))
     if step.state.running is None and engine not in ("running", "pausing"):
         pause_failed(step)  # it was for a plan started outside the queue, and nothing else would take it back
 
@@ -250,6 +281,7 @@ def end_running(
     traceback: str = "",
     again: bool = True,
     destroyed: bool = False,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down how the running item ended and decide what becomes of it and of the queue.
 
@@ -266,11 +298,13 @@ def end_running(
         False: the item must not come back to the queue in any way.
     destroyed
         True: it ended because the environment was destroyed on a wish.
+    details
+        Further keys of ``result`` (`jupyter_queueserver.core.endings`).
     """
     item = step.state.running
     assert item is not None
     marks = item.fields.get("properties", {})
-    result = {
+    result: dict[str, Any] = {
         "exit_status": exit_status,
         "ending": ending,
         "run_uids": list(run_uids),
@@ -279,24 +313,55 @@ def end_running(
         "time_stop": step.now,
         "msg": msg,
         "traceback": traceback,
+        **(details or {}),
     }
+    if sentence := summary(result):
+        result["summary"] = sentence
+    _conclude_running(step, item, result, again)
+    if not destroyed and ending != "completed" and not _is_forgiven(step, result):
+        autostart_off(step)
+
+
+def _conclude_running(step: Step, item: Item, result: dict[str, Any], again: bool) -> None:
     plain = _unmarked(item)
     step.emit(RunningSet(item=None))
     step.emit(HistoryAppended(items=(plain.replaced(result=result),)))
     step.emit(RunsSet())  # also when there were none: clients see by it that a plan has ended
     _after_end(step, plain, result, again)
-    if not destroyed and not _goes_on(step, ending):
+
+
+def end_before_begin(step: Step, reason: str, *, destroyed: bool) -> None:
+    """The worker died with the running item in hand, and its plan had not begun: the item is queued as it was before.
+
+    One that was started by itself has no place in the queue: what became of it is written down.
+    """
+    item = step.state.running
+    assert item is not None
+    if step.state.execution.alone:
+        details = {"begun": False}
+        none: dict[str, Any] = {"run_uids": (), "scan_ids": ()}
+        end_running(step, ending="interrupted", exit_status="failed", msg=reason, destroyed=destroyed, details=details, **none)
+        return
+    step.emit(RunningSet(item=None))
+    step.emit(QueueInserted(items=(_without_marks(item),), before=_front(step)))
+    if not destroyed:
         autostart_off(step)
+    go_idle(step)
 
 
-def _goes_on(step: Step, ending: str) -> bool:
-    """Whether an ending leaves autostart on."""
-    return ending == "completed" or (ending == "failed" and step.state.mode.ignore_failures)
+def _is_forgiven(step: Step, result: Mapping[str, Any]) -> bool:
+    """Whether the queue goes on after a failure: of the plan or of its parameters, not of the worker."""
+    own_fault = result["ending"] == "failed" or (result["ending"] == "refused" and "problems" in result)
+    return own_fault and step.state.mode.ignore_failures
+
+
+def _front(step: Step) -> str | None:
+    return step.state.queue.at(0).item_uid if len(step.state.queue) else None
 
 
 def _after_end(step: Step, item: Item, result: dict[str, Any], again: bool) -> None:
     mode, ending = step.state.mode, result["ending"]
-    forgiven = ending == "failed" and mode.ignore_failures
+    forgiven = _is_forgiven(step, result)
     execution = step.state.execution
     keep_first = execution.keep_first and ending == "stopped"
     if again and not execution.alone:
@@ -304,9 +369,9 @@ def _after_end(step: Step, item: Item, result: dict[str, Any], again: bool) -> N
             if mode.loop:
                 _put_copy_at_back(step, item)
         else:
-            front = step.state.queue.at(0).item_uid if len(step.state.queue) else None
-            back = item.replaced(item_uid=step.new_uid(), result=result)
-            step.emit(QueueInserted(items=(back,), before=front))
+            mark = {RETURNED: returned_mark(result, item.item_uid)}
+            back = item.replaced(item_uid=step.new_uid(), result=result, **mark)
+            step.emit(QueueInserted(items=(back,), before=_front(step)))
     outside = execution.state == "paused"  # nobody told it here to go on: a console did, the queue stops
     if outside:
         autostart_off(step)
@@ -321,6 +386,12 @@ def _put_copy_at_back(step: Step, item: Item) -> None:
 
 
 def _unmarked(item: Item) -> Item:
+    """Take off what a new ending makes obsolete: the marks of the running item, and why it came back before."""
+    plain = _without_marks(item)
+    return plain.replaced(**{RETURNED: None}) if RETURNED in plain.fields else plain
+
+
+def _without_marks(item: Item) -> Item:
     """Take the marks of the running item off."""
     properties = dict(item.fields.get("properties", {}))
     properties.pop("time_start", None)

@@ -60,7 +60,7 @@ def update(step: Step, item: Item, replaced_uid: Any) -> Item:
     except QueueServerError as err:
         err.data["item"] = item
         raise
-    if before.replaced(result=None) == item:  # what came of an earlier run is no part of what is submitted
+    if before.replaced(result=None, returned=None) == item:  # what came of an earlier run is no part of what is submitted
         return before
     step.emit(QueueReplaced(uid=before.item_uid, item=item))
     return item

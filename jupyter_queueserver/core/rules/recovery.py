@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ..changes import EngineSet, EnvironmentSet, RunsSet
 from ..decision import Step
 from ..effects import CloseEnvironment, ContinueEngine, DestroyEnvironment, PauseEngine, StartItem
-from ..state import Environment
+from ..state import Environment, State
 from .execution import go_idle
 from .tasks import repeat_starts
 
@@ -54,6 +54,13 @@ def worker_unreachable(step: Step, environment_id: str, reason: str) -> None:
         step.emit(EnvironmentSet(environment=replace(environment, unreachable=reason)))
 
 
+def worker_answers(step: Step, environment_id: str) -> None:
+    """A worker that had been silent answers again."""
+    environment = step.state.environment
+    if environment.environment_id == environment_id and environment.unreachable is not None:
+        step.emit(EnvironmentSet(environment=replace(environment, unreachable=None)))
+
+
 def foreign_worker_adopted(step: Step, environment_id: str, *, engine: str | None, last_report: int) -> None:
     """A living worker was found of which this store knows nothing: it finishes what it does, and starts nothing more.
 
@@ -72,6 +79,10 @@ def foreign_worker_adopted(step: Step, environment_id: str, *, engine: str | Non
         step.emit(RunsSet())
 
 
+def _is_immediate(state: State) -> bool:
+    return state.execution.pending is not None and state.execution.pending.command != "deferred_pause"
+
+
 def _repeat_for_running(step: Step) -> None:
     state = step.state
     assert state.running is not None
@@ -80,4 +91,4 @@ def _repeat_for_running(step: Step) -> None:
     if command is not None and state.engine == "paused":
         step.act(ContinueEngine(command=command))
     if state.execution.pause_pending and state.engine == "running":
-        step.act(PauseEngine(deferred=True))  # an immediate one, if it was heard, shows as another state of the engine
+        step.act(PauseEngine(deferred=not _is_immediate(state)))

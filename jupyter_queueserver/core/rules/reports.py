@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ..changes import CellSet, DevicesSet, EnvironmentSet, ExecutionSet, PlansSet, ReportApplied, RunAdded, RunEnded
 from ..decision import Step
 from ..effects import AnyEffect, StartItem
+from ..endings import failure_details, problem_details
 from ..reports import (
     Alarm,
     AnyReport,
@@ -28,16 +29,17 @@ from ..reports import (
     ListsUpdated,
     RunClosed,
     RunOpened,
+    StartupLoading,
     TaskEnded,
     WorkerLost,
 )
-from ..state import Failure, Run
+from ..state import Failure, Loading, Run
 from .environment import worker_gone
 from .execution import end_running, engine_changed, go_idle, paused, taken
 from .tasks import ended
 
 #: Reports that can be read again from the worker's spool after a crash: what they change need not be committed at once.
-REPLAYABLE = (EngineState, ItemTaken, ItemPaused, RunOpened, RunClosed, CellState)
+REPLAYABLE = (StartupLoading, EngineState, ItemTaken, ItemPaused, RunOpened, RunClosed, CellState)
 
 
 def apply_reports(step: Step, environment_id: str, reports: Sequence[tuple[int, AnyReport]]) -> None:
@@ -78,6 +80,14 @@ def apply_report(report: AnyReport, step: Step) -> None:
 
 
 @apply_report.register
+def _(report: StartupLoading, step: Step) -> None:
+    environment = step.state.environment
+    if environment.state == "opening":
+        loading = Loading(name=report.name, number=report.number, count=report.count, since=report.time)
+        step.emit(EnvironmentSet(environment=replace(environment, loading=loading)))
+
+
+@apply_report.register
 def _(report: EnvironmentReady, step: Step) -> None:
     state = step.state
     if state.environment.state == "closed":
@@ -85,7 +95,9 @@ def _(report: EnvironmentReady, step: Step) -> None:
     if state.environment.state == "opening":
         step.emit(
             EnvironmentSet(
-                environment=replace(state.environment, state="open", failure=None, files=report.files, problems=report.problems)
+                environment=replace(
+                    state.environment, state="open", failure=None, files=report.files, problems=report.problems, loading=None
+                )
             )
         )
     engine_changed(step, report.engine)
@@ -113,7 +125,9 @@ def _(report: EnvironmentFailed, step: Step) -> None:
     if environment.state == "opening":
         engine_changed(step, None)
         step.emit(
-            EnvironmentSet(environment=replace(environment, state="closed", failure=failure, files=report.files, dead=False))
+            EnvironmentSet(
+                environment=replace(environment, state="closed", failure=failure, files=report.files, dead=False, loading=None)
+            )
         )
         go_idle(step)
 
@@ -165,6 +179,7 @@ def _(report: ItemEnded, step: Step) -> None:
         scan_ids=report.scan_ids,
         msg=report.msg,
         traceback=report.traceback,
+        details=failure_details(report.failure) | problem_details(report.problems),
     )
 
 
@@ -210,7 +225,7 @@ def _alarm(step: Step, msg: str, *, stop_queue: bool) -> None:
 
 @apply_report.register
 def _(report: WorkerLost, step: Step) -> None:
-    worker_gone(step, report.reason, spool_lost=report.spool_lost)
+    worker_gone(step, report)
 
 
 def _is_running(step: Step, item_uid: str) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec.structs import replace
-
-from ..changes import ExecutionSet, TaskAccepted, TaskFinished, TaskResultsForgotten, TasksDropped, TaskStarted
+from ..changes import TaskAccepted, TaskFinished, TaskResultsForgotten, TasksDropped, TaskStarted
 from ..codec import Verbatim, python_json
 from ..decision import Step
 from ..effects import InterruptKernel, StartTask
@@ -21,7 +19,7 @@ from ..reports import TaskEnded
 from ..state import State
 from ..status import has_foreground_task, manager_state
 from ..tasks import Task, TaskKind, TaskResult
-from .execution import require_worker
+from .execution import expect_pause, require_worker
 from .submission import item_shape, nested_too_deeply, submitter
 
 #: Seconds that a result is kept at least, once it is known.
@@ -244,5 +242,5 @@ def interrupt(step: Step, *, plan: bool, task: bool) -> None:
     if has_foreground_task(state) and not task:
         raise StateError("Not allowed to interrupt running task", code="task_running", hint="Send interrupt_task=true.")
     if runs and state.engine == "running":
-        step.emit(ExecutionSet(execution=replace(state.execution, pause_pending=True)))
+        expect_pause(step, "immediate_pause")
     step.act(InterruptKernel(plan=plan, task=task))

@@ -1,23 +1,28 @@
+-- Every row has a check sum: row_sum() is given to each connection (row_sums.py).  Of a row that does not fit its sum the text
+-- is read as an empty one, which nothing is.
 -- name: read_meta
-SELECT value FROM meta WHERE name = ?;
+SELECT value FROM meta WHERE name = ? AND sum = row_sum(name, value);
 
 -- name: write_meta
-INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+INSERT INTO meta (name, value, sum) SELECT column1, column2, row_sum(column1, column2) FROM (VALUES (?, ?)) WHERE true
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, sum = excluded.sum;
 
 -- name: read_parts
-SELECT name, text FROM parts;
+SELECT name, CASE sum WHEN row_sum(name, text) THEN text ELSE x'' END FROM parts;
 
 -- name: has_parts
 SELECT EXISTS (SELECT 1 FROM parts);
 
 -- name: write_part
-INSERT INTO parts (name, text) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text;
+INSERT INTO parts (name, text, sum) SELECT column1, column2, row_sum(column1, column2) FROM (VALUES (?, ?)) WHERE true
+ON CONFLICT (name) DO UPDATE SET text = excluded.text, sum = excluded.sum;
 
 -- name: read_queue
-SELECT text FROM queue ORDER BY rank;
+SELECT CASE sum WHEN row_sum(uid, rank, text) THEN text ELSE x'' END FROM queue ORDER BY rank;
 
 -- name: insert_queued
-INSERT INTO queue (uid, rank, text) VALUES (?, ?, ?);
+INSERT INTO queue (uid, rank, text, sum)
+SELECT column1, column2, column3, row_sum(column1, column2, column3) FROM (VALUES (?, ?, ?));
 
 -- name: delete_queued
 DELETE FROM queue WHERE uid = ?;
@@ -26,10 +31,11 @@ DELETE FROM queue WHERE uid = ?;
 DELETE FROM queue;
 
 -- name: replace_queued
-UPDATE queue SET uid = ?, text = ? WHERE uid = ?;
+UPDATE queue SET uid = new.column1, text = new.column2, sum = row_sum(new.column1, rank, new.column2)
+FROM (VALUES (?, ?)) AS new WHERE uid = ?;
 
 -- name: move_queued
-UPDATE queue SET rank = ? WHERE uid = ?;
+UPDATE queue SET rank = new.column1, sum = row_sum(uid, new.column1, text) FROM (VALUES (?)) AS new WHERE uid = ?;
 
 -- name: rank_of
 SELECT rank FROM queue WHERE uid = ?;
@@ -41,23 +47,47 @@ SELECT max(rank) FROM queue WHERE rank < ?;
 SELECT max(rank) FROM queue;
 
 -- name: renumber
-WITH numbered AS (SELECT uid AS id, row_number() OVER (ORDER BY rank) AS place FROM queue)
-UPDATE queue SET rank = numbered.place * ? FROM numbered WHERE numbered.id = queue.uid;
+WITH numbered AS (SELECT uid AS id, row_number() OVER (ORDER BY rank) * column1 AS place FROM queue, (VALUES (?)))
+UPDATE queue SET rank = numbered.place, sum = row_sum(uid, numbered.place, text) FROM numbered WHERE numbered.id = queue.uid;
+
+-- name: history_end
+SELECT coalesce(max(n) + 1, 0) FROM history;
+
+-- name: read_history_backwards
+SELECT CASE sum WHEN row_sum(n, uid, text) THEN text ELSE x'' END FROM history WHERE n >= ? ORDER BY n DESC;
 
 -- name: read_history
-SELECT text FROM history ORDER BY n;
+SELECT n, CASE sum WHEN row_sum(n, uid, text) THEN text ELSE x'' END FROM history
+WHERE n >= max(?, (SELECT value FROM meta WHERE name = 'history_first')) AND n < ? ORDER BY n LIMIT ?;
+
+-- name: number_in_history
+SELECT max(n) FROM history WHERE uid = ? AND n >= (SELECT value FROM meta WHERE name = 'history_first');
 
 -- name: append_history
-INSERT INTO history (uid, text) VALUES (?, ?);
+INSERT INTO history (n, uid, text, sum)
+SELECT column1, column2, column3, row_sum(column1, column2, column3) FROM (VALUES (?, ?, ?));
 
--- name: trim_history
-DELETE FROM history WHERE n IN (SELECT n FROM history ORDER BY n LIMIT ?);
+-- name: delete_trimmed
+DELETE FROM history WHERE n IN (SELECT n FROM history WHERE n < ? ORDER BY n LIMIT ?);
 
 -- name: read_results
-SELECT text FROM results ORDER BY n;
+SELECT CASE sum WHEN row_sum(uid, text) THEN text ELSE x'' END FROM results ORDER BY n;
 
 -- name: append_result
-INSERT INTO results (uid, text) VALUES (?, ?);
+INSERT INTO results (uid, text, sum) SELECT column1, column2, row_sum(column1, column2) FROM (VALUES (?, ?));
 
 -- name: delete_result
 DELETE FROM results WHERE uid = ?;
+
+-- name: read_requests
+SELECT CASE sum WHEN row_sum(id, text, reply) THEN text ELSE x'' END FROM requests ORDER BY n;
+
+-- name: append_request
+INSERT INTO requests (id, text, reply, sum)
+SELECT column1, column2, column3, row_sum(column1, column2, column3) FROM (VALUES (?, ?, ?));
+
+-- name: delete_request
+DELETE FROM requests WHERE id = ?;
+
+-- name: read_reply
+SELECT reply FROM requests WHERE id = ?;

@@ -13,6 +13,7 @@ from jupyter_queueserver.core.errors import WorkerRefused
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import (
     EngineState,
+    EnvironmentReady,
     ItemEnded,
     ItemPaused,
     ItemTaken,
@@ -160,7 +161,8 @@ def test_what_cannot_be_bound_fails_before_the_start(
         item = rig.item(name, *args)
         await rig.link.start(item, rig.fence, allowed)
         ended = await rig.until(ItemEnded, item_uid=item.item_uid)
-        assert ended.ending == "failed"
+        assert ended.ending == "refused"
+        assert any(words in problem for problem in ended.problems)
         assert ended.msg.startswith("Plan failed: Error occurred while processing plan parameters or starting the plan: ")
         assert words in ended.msg
         assert ended.run_uids == ()
@@ -319,7 +321,7 @@ def test_all_that_is_printed_reaches_the_console_and_rings(shared: Any) -> None:
 
 def test_the_environment_lists_its_plans(shared: Any) -> None:
     rig, _ = shared
-    ready = rig.reports[0]
+    ready = next(report for report in rig.reports if isinstance(report, EnvironmentReady))
     assert {"noop", "until", "fails", "prints", "exits", "blocks"} <= set(ready.plans)
     assert ready.engine == "idle"
     assert [file.name for file in ready.files] == ["00-plans.py"]
