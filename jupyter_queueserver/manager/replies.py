@@ -124,11 +124,9 @@ class Answerer:
         if call.method.kind == "read":
             return read_call(call, self._writer.state, self._context(), fetched)
         outcome = await self._writer.call(call, fetched)
-        if call.method.waits:
-            said = await _worker_answers(outcome.effects)
-            if said and isinstance(outcome.result, dict) and not outcome.result.get("msg"):
-                return outcome.result | {"msg": said}
-        return outcome.result
+        if not call.method.waits:
+            return outcome.result
+        return _with_word(outcome.result, await _worker_answers(outcome.effects))
 
     async def _reply_once(self, call: Call, key: RequestKey) -> Verbatim:
         """Reply to a writing request with an id: it is done once, however often it comes."""
@@ -139,13 +137,16 @@ class Answerer:
         if before is not None:
             return before
         outcome = await self._writer.call(call, await self._fetched(call), key)
+        if not call.method.waits:
+            return outcome.result
         try:
-            if call.method.waits:
-                await _worker_answers(outcome.effects)
+            said = await _worker_answers(outcome.effects)
         except QueueServerError:
             await self._writer.forget(key)
             raise
-        return outcome.result
+        if not said:
+            return outcome.result
+        return Verbatim(_with_word(codec.from_json(codec.to_json(outcome.result)), said))
 
     async def _fetched(self, call: Call) -> Any:
         """Get what the method wants from outside, unless it would be refused anyway."""
@@ -178,6 +179,11 @@ def status_of(state: State, context: Context) -> dict[str, Any]:
         store_failure=context.store_failure,
         confirm_returned=context.config.confirm_returned,
     )
+
+
+def _with_word(reply: dict[str, Any], said: str | None) -> dict[str, Any]:
+    """Return a reply with what the worker has to say, if the reply itself says nothing."""
+    return reply | {"msg": said} if said and not reply.get("msg") else reply
 
 
 async def _worker_answers(effects: tuple[asyncio.Task[str | None], ...]) -> str | None:

@@ -45,6 +45,8 @@ def look_wholly(path: Path, stop: threading.Event) -> str | None:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.set_progress_handler(lambda: int(stop.is_set()), 100_000)
             found = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
+    except UnicodeDecodeError as error:  # SQLite quotes what it found
+        return damaged(path, str(error)).msg
     except sqlite3.Error as error:
         return None if stop.is_set() else explained(error, path, "checked").msg
     return None if found == ["ok"] else damaged(path, "; ".join(found).replace("\n", " ")).msg

@@ -79,11 +79,11 @@ class Driver:
             operation.on_lost()
         return reply
 
-    def _send(self, operation: Operation, params: dict[str, Any], *, http: bool = False) -> Reply | None:
+    def _send(self, operation: Operation, params: dict[str, Any], *, http: bool = False, limit: float = SHORT) -> Reply | None:
         if http and operation.path and self.world.pid("jupyter") is not None:
-            reply = self.world.ask_http(operation.path, limit=SHORT, **params)
+            reply = self.world.ask_http(operation.path, limit=limit, **params)
         else:
-            reply = self.world.ask(operation.method, limit=SHORT, **params)
+            reply = self.world.ask(operation.method, limit=limit, **params)
         if reply is not None and not reply["success"] and reply.get("error", {}).get("code") in _UNKNOWN:
             return None
         return reply
@@ -154,7 +154,7 @@ class Driver:
         self._come_back()
         self._wait(self._is_well, "the server to be well again")
         for operation, params in self._unanswered:
-            reply = self._send(operation, params)
+            reply = self._send(operation, params, limit=PATIENCE)
             if reply is None:
                 raise Broken(f"{operation.method} is not answered by a server that is well")
             self._answered(operation, reply)

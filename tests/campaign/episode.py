@@ -69,17 +69,19 @@ class _Episode:
     def play(self) -> Result:
         world = World(jupyter=self._rng.random() < 0.25)
         self._note(f"a {'Jupyter server' if world.has_jupyter else 'server'} in {world.base}")
+        is_kept = False
         try:
             self._run(world)
         except (AssertionError, OSError, KeyError, RuntimeError) as error:
             kind = "" if isinstance(error, Broken) else traceback.format_exc()
             self.result.broken = f"{error}\n{kind}".strip()
             self.result.place = world.base
+            is_kept = True
         finally:
             world.destroy()
+            if not is_kept:
+                world.remove()
         self.result.seconds = time.monotonic() - self._began
-        if not self.result.broken:
-            world.remove()
         return self.result
 
     def _note(self, line: str) -> None:

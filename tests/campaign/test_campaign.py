@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from campaign.__main__ import campaign
+from campaign.playing import campaign
 from campaign.report import story
 
 #: Seconds after which no further fault happens; the episode is then brought to its end.

@@ -138,6 +138,9 @@ def pausing(say: Terminal, folder: Path) -> None:
         say.paused()
         say("re", command)
         say.idle()
+        if command != "stop":
+            (back,) = say("queue", "get")["items"]
+            assert say("queue", "item", "confirm", back["item_uid"])["items"][0]["returned"]["confirmed"]
         say("queue", "clear")
 
 

@@ -22,6 +22,8 @@ from jupyter_queueserver.core.state import QueueMode
 _ENDINGS = ("completed", "failed", "stopped", "aborted", "halted", "refused")
 _ABSURD = st.sampled_from([5, -1.5, True, [], {}, "\ud800", "", b"x", 10**30, float("nan")])
 _GOOD = {"item_type": "plan", "name": "count", "kwargs": {"num": 3}}
+#: of a backup
+_KEPT = st.sampled_from([_GOOD | {"item_uid": f"kept{number}"} for number in range(4)])
 _ITEMS = st.sampled_from(
     [
         _GOOD,
@@ -75,7 +77,7 @@ class Laws(RuleBasedStateMachine):
     def _parameter(self, name: str) -> st.SearchStrategy[Any]:
         return {
             "item": st.one_of(_ITEMS, _ABSURD),
-            "items": st.one_of(st.lists(_ITEMS, max_size=4), st.just([_GOOD] * 3), _ABSURD),
+            "items": st.one_of(st.lists(_ITEMS, max_size=4), st.just([_GOOD] * 3), st.lists(_KEPT, max_size=4), _ABSURD),
             "user": st.sampled_from(["me", "me", "me", None, 5]),
             "user_group": st.sampled_from(["primary", "primary", "primary", "nobody", None, 5, []]),
             "pos": _POSITIONS,
@@ -86,6 +88,9 @@ class Laws(RuleBasedStateMachine):
             "uid": self._uid(),
             "item_uid": self._uid(),
             "uids": st.one_of(st.lists(self._uid(), max_size=4), _ABSURD),
+            "history": st.one_of(st.lists(_KEPT, max_size=4, unique_by=lambda item: item["item_uid"]), st.none(), _ABSURD),
+            "running": st.one_of(_KEPT, st.none(), _ABSURD),
+            "how": st.sampled_from(["empty", "replace", "append"]),
             "ignore_missing": st.booleans(),
             "reorder": st.booleans(),
             "replace": st.booleans(),

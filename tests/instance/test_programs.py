@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import jupyter_queueserver.__main__ as programs
+from jupyter_queueserver import cli
 from jupyter_queueserver.__main__ import PROGRAMS, Program, main, run_program
 
 
@@ -45,7 +46,11 @@ def test_every_program_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFi
     assert "usage: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in ("server", "environments")])
+#: Those that are words of `qserver` or `jupyter queueserver` only.
+WORDS = ("server", "environments", "backup", "restore", "recover", "import")
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in WORDS])
 def test_every_program_is_installed_under_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command itself, and ``jupyter queueserver <name>``."""
     scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
@@ -56,3 +61,11 @@ def test_every_program_is_installed_under_its_name(name: str, monkeypatch: pytes
     assert getattr(programs, function)() == 2
     monkeypatch.setattr(sys, "argv", ["jupyter-queueserver", name, "a", "b", "c"])
     assert programs.jupyter_queueserver() == 3
+
+
+@pytest.mark.parametrize("word", WORDS[2:])
+def test_programs_that_are_words_of_qserver(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        sys.exit(cli.main([word, "--help"]))
+    assert not end.value.code
+    assert f"usage: qserver {word}" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.timeout(20)
 @asynccontextmanager
 async def hands_of(made: Rig, **script: Any) -> AsyncIterator[tuple[Environment, FakeWorker]]:
     hands = Environment(
-        cast(Instance, None),
+        Instance(Path("/nowhere")),
         cast(Settings, None),
         1,
         on_console=lambda: None,
