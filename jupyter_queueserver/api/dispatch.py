@@ -19,7 +19,7 @@ from ..core.rules import requests as request_rules
 from ..core.rules.lock import require_key
 from ..core.rules.submission import echoed
 from ..core.state import State
-from .registry import REQUEST_ID, REQUEST_USER, Context, Method, Present, Sent, methods
+from .registry import COMMON_PARAMETERS, Context, Method, Present, Sent, methods
 
 _ENVELOPE = ("method", "params")
 
@@ -79,11 +79,10 @@ def parse_request(request: Any) -> Call:
 
 
 def _call(method: Method, params: Any) -> Call:
-    common = (REQUEST_ID.name, REQUEST_USER)
-    if not isinstance(params, Mapping) or params.keys().isdisjoint(common):
+    if not isinstance(params, Mapping) or params.keys().isdisjoint(COMMON_PARAMETERS):
         return Call(method, params)
-    own = {name: value for name, value in params.items() if name not in common}
-    return Call(method, own, *map(params.get, common))
+    own = {name: value for name, value in params.items() if name not in COMMON_PARAMETERS}
+    return Call(method, own, *map(params.get, COMMON_PARAMETERS))
 
 
 def checked_params(call: Call) -> dict[str, Any]:

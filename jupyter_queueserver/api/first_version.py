@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from ..core.errors import RequestError, UnsupportedParameters
-from .registry import Method, methods
+from .registry import COMMON_PARAMETERS, Method, methods
 
 #: Who adds a plan through the control socket without saying it, as the first version's clients do.
 IDENTITY = {"user": "first-version client", "user_group": "primary"}
@@ -107,6 +107,8 @@ def modern_params(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if command.modern.lenient:
         return dict(given)
+    common = {name: given[name] for name in COMMON_PARAMETERS if name in given}
+    given = {name: value for name, value in given.items() if name not in common}
     for name in given:
         if name not in command.names:
             raise UnsupportedParameters(
@@ -123,7 +125,7 @@ def modern_params(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
     params = {command.keys.get(name, name): value for name, value in given.items()}
     if "plan" in given:
         params[command.keys["plan"]] = _plan_item(given["plan"])
-    return {**command.always, **params}
+    return {**command.always, **params, **common}
 
 
 def _plan_item(plan: Any) -> dict[str, Any]:

@@ -214,6 +214,8 @@ REQUEST_ID = Parameter(
 )
 #: What doors that know who asks add to a request with an id: a retry is one of the same user only.
 REQUEST_USER = "request_user"
+#: What may stand among the parameters of every request; no method sees it.
+COMMON_PARAMETERS = (REQUEST_ID.name, REQUEST_USER)
 
 _methods: dict[str, Method] = {}
 

@@ -32,6 +32,7 @@ from ..core.rules.permissions import PermissionFiles
 from ..core.rules.requests import forget_outlived
 from ..core.state import State
 from ..core.status import manager_state
+from ..documents.launch import find_relay
 from ..instance import Runtime, identity_of, remove_runtime, write_runtime
 from ..instance.secrecy import close_socket
 from ..storage import Owner, Store
@@ -42,6 +43,7 @@ from .control import ControlSocket
 from .deadlines import Deadlines
 from .diary import Diary
 from .doors import Doors
+from .duty import read_duty
 from .environment import Environment
 from .events import EventStream
 from .heartbeat import Heartbeat
@@ -407,8 +409,16 @@ class Service:
     def _remove_sockets(self) -> None:
         for name in ("control", "events", "documents.ipc"):
             (self._instance.sockets / name).unlink(missing_ok=True)
+        self._remove_bells_of_the_dead()
         with contextlib.suppress(OSError):
             self._instance.sockets.rmdir()
+
+    def _remove_bells_of_the_dead(self) -> None:
+        """A watchdog or relay that was killed, and that nobody has followed yet, could not take its own away."""
+        if read_duty(self._instance) is None:
+            self._instance.watchdog_bell.unlink(missing_ok=True)
+        if find_relay(self._instance.data_dir) is None:
+            self._instance.relay_bell.unlink(missing_ok=True)
 
 
 def describe_work(state: State) -> str:

@@ -103,6 +103,11 @@ def _on_users_wish(instance: Instance) -> Duty:
 
 def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Callable[[StartReport], None]) -> int:
     living = _living_manager(instance, duty)
+    if living is None and options.settings is None and instance.stopped_mark.exists():
+        instance.watchdog_bell.unlink(missing_ok=True)  # of the one before, if it was killed
+        with contextlib.suppress(OSError):
+            instance.sockets.rmdir()
+        return 0
     if living is None:
         instance.prepare_anew()
     else:
@@ -111,8 +116,6 @@ def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Call
     kept = _kept_settings(path)
     if options.settings is None:
         settings = read_settings(path)
-        if living is None and instance.stopped_mark.exists():
-            return 0
     else:
         settings = options.settings
         instance.stopped_mark.unlink(missing_ok=True)

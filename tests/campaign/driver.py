@@ -43,7 +43,7 @@ class Driver:
         self.operations = 0
         self._rng = rng
         self._note = note
-        self._unanswered: list[tuple[Operation, dict[str, Any]]] = []
+        self._unanswered: list[tuple[Operation, dict[str, Any], bool]] = []
         self._is_uncertain = False
         self._wishes: set[str] = set()
         self._last: laws.Reading | None = None
@@ -65,6 +65,7 @@ class Driver:
         if self._knows_ids:
             params = params | {"request_id": uuid.UUID(int=self._rng.getrandbits(128)).hex}
         self.operations += 1
+        over_http = over_http and bool(operation.path) and self.world.pid("jupyter") is not None
         reply = self._send(operation, params, http=over_http)
         if reply is None or reply["success"]:
             self._wishes.add(operation.method)
@@ -72,7 +73,7 @@ class Driver:
             self._answered(operation, reply)
         elif self._knows_ids and is_patient:
             self._note(f"{operation.method}: no answer, repeated later")
-            self._unanswered.append((operation, params))
+            self._unanswered.append((operation, params, over_http))
         else:
             self._note(f"{operation.method} {_short(params)}: no answer, nobody knows")
             self._is_uncertain = True
@@ -80,7 +81,7 @@ class Driver:
         return reply
 
     def _send(self, operation: Operation, params: dict[str, Any], *, http: bool = False, limit: float = SHORT) -> Reply | None:
-        if http and operation.path and self.world.pid("jupyter") is not None:
+        if http:
             reply = self.world.ask_http(operation.path, limit=limit, **params)
         else:
             reply = self.world.ask(operation.method, limit=limit, **params)
@@ -153,8 +154,8 @@ class Driver:
         """Restart what a user would restart, and wait until the server is well again."""
         self._come_back()
         self._wait(self._is_well, "the server to be well again")
-        for operation, params in self._unanswered:
-            reply = self._send(operation, params, limit=PATIENCE)
+        for operation, params, http in self._unanswered:  # in the same way: a repetition is one by the same user
+            reply = self._send(operation, params, http=http, limit=PATIENCE)
             if reply is None:
                 raise Broken(f"{operation.method} is not answered by a server that is well")
             self._answered(operation, reply)

@@ -45,10 +45,8 @@ NUMBERS = b"[" + b",".join([b"9" * DIGITS_LIMIT] * (REQUEST_LIMIT // (DIGITS_LIM
     ids=["bytes", "lists", "numbers", "depth", "digits", "msgpack lists", "msgpack numbers", "msgpack bytes"],
 )
 def test_too_much_is_refused(request_text: bytes, encoding: Encoding) -> None:
-    began = time.perf_counter()
     with pytest.raises(TooLarge):
         decode(request_text, encoding)
-    assert time.perf_counter() - began < 0.5
 
 
 def test_ten_thousand_items_are_not_too_much() -> None:

@@ -11,6 +11,7 @@ from seed_lines import COMMANDS, Row
 from seed_manager import SeedManager
 
 from jupyter_queueserver.api.first_version import COMMANDS as DECLARED
+from jupyter_queueserver.api.registry import COMMON_PARAMETERS
 from jupyter_queueserver.cli import first_version, main, program
 
 PLAN = '{"name": "count", "args": [["det1"]]}'
@@ -38,7 +39,7 @@ def test_a_line(
     before = manager.facts()
     status = main([*words_of(line), "-a", manager.address])
     [request] = manager.requests
-    params = {name: value for name, value in request["params"].items() if name not in IDENTITY}
+    params = {name: value for name, value in request["params"].items() if name not in (*IDENTITY, *COMMON_PARAMETERS)}
     assert (request["method"], params) == (row.method, row.params)
     assert all(IDENTITY.get(name, value) == value for name, value in request["params"].items())
     assert manager.facts() == before | row.facts

@@ -13,6 +13,10 @@ from seed_manager import SeedManager
 from seed_web import LIMIT, TOKEN, Web
 
 from jupyter_queueserver.api.first_version import COMMANDS
+from jupyter_queueserver.api.registry import COMMON_PARAMETERS
+
+#: What every request has.
+HIDDEN = ("user", "user_group", *COMMON_PARAMETERS)
 
 ORIGIN = "http://localhost:60610"
 
@@ -46,7 +50,7 @@ def test_a_line(row: Row, line: str, prefix: str, manager: SeedManager, web: Web
     status, answer = web.ask(verb, f"{prefix}{path}" or "/", body, **({"Content-Type": "application/json"} if body else {}))
     # The server itself asks for the status now and then.
     [request] = [asked for asked in manager.requests if asked["method"] != "status" or row.method == "status"][:2]
-    shown = {name: value for name, value in request["params"].items() if name not in ("user", "user_group")}
+    shown = {name: value for name, value in request["params"].items() if name not in HIDDEN}
     assert (request["method"], shown) == (row.method, row.params)
     assert manager.facts() == before | row.facts
     if row.reply is None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from casehall import OPTIONS, Case, MakeCase, endings, pending, wait_closed, wait_overdue, wait_paused
-from conftest import Pool, is_healthy
 from harness import Server, kill, until, wait_dead
+from pool import Pool, is_healthy
 
 
 @pytest.fixture(scope="module")
