@@ -84,6 +84,7 @@ def test_nobody_else_sees_anything(new_server: MakeServer, tmp_path: Path, umask
     for secret in (LOCK_KEY, WRONG_KEY, *KEYS.values()):
         holders = {name for name, text in found.items() if secret.encode() in text}
         assert holders <= {settings}, (secret, holders)
+    server.events.find(lambda message: message.get("users"), "a change with the name of who asked for it")
     users = {name for message in server.events.log for name in message.get("users", {}).values()}
     assert users == {"ada"}, "changes say who asked for them, where it is known"
     assert PRIVATE_KEY.encode() in found[settings], "a manager that is started again needs it"

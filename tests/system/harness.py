@@ -150,6 +150,11 @@ class Events:
                 return message
         raise AssertionError(f"waited {timeout:g} s for: {what}")
 
+    def find(self, predicate: Callable[[dict[str, Any]], Any], what: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Return the first message that fulfils the predicate, of those that came and those to come."""
+        found = next(filter(predicate, self.log), None)
+        return self.wait(predicate, what, timeout) if found is None else found
+
     def _subscribe(self) -> None:
         want = {
             "topics": ["state", "console", "documents"],

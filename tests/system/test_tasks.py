@@ -71,8 +71,8 @@ def test_a_script_a_function_and_what_they_change(server: Server) -> None:
     assert server.ok("task_result", task_uid="nobody")["result"] == {}
     uid = server.ok("environment_update")["task_uid"]
     assert result(server, uid)["success"]
+    server.events.find(lambda message: uid in str(message.get("changes")) and "task_finished" in str(message), "the task's end")
     published = str([message for message in server.events.log if message["kind"] == "changes"])
-    assert "task_finished" in published
     assert "def measured" not in published
 
 
@@ -165,6 +165,7 @@ def test_closing_forgets_background_tasks_and_destroying_foreground_ones(server:
     beside = upload(server, wait(never, tmp_path / "beside"), run_in_background=True)
     status = server.wait_for(lambda status: status["worker_background_tasks"] == 1, "the background task to be counted")
     assert status["manager_state"] == "idle"
+    until(lambda: lines(tmp_path / "beside"), "the background task to begin")
     server.ok("environment_close")
     server.wait_for(lambda status: not status["worker_environment_exists"], "the environment to close", PATIENCE)
     assert status_of(server, beside) == "not_found"
