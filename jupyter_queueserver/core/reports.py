@@ -139,6 +139,8 @@ class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
         Where it failed; None: it did not, or nothing is known.
     problems
         Sentences about all that is wrong with the parameters, if the worker refused it because of them.
+    by_hand
+        Whether the paused plan was continued by a cell of a console; None: an older worker does not say.
     """
 
     item_uid: str
@@ -150,6 +152,7 @@ class ItemEnded(Report, tag="item_ended", frozen=True, kw_only=True):
     time_start: float = 0.0
     failure: FailurePoint | None = None
     problems: tuple[str, ...] = ()
+    by_hand: bool | None = None
 
 
 class TaskEnded(Report, tag="task_ended", frozen=True, kw_only=True):

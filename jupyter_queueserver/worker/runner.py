@@ -106,7 +106,7 @@ class Runner:
         elif self._engine.state == "paused":
             self._report(ItemPaused(time=time.time(), item_uid=self._ledger.running))
         elif self._engine.state == "idle":
-            self._end(self._ending_by_statuses(), BY_HAND)
+            self._end(self._ending_by_statuses(), BY_HAND, by_hand=True)
 
     def _obstacle(self) -> str | None:
         run_engine = self._namespace.get("RE")
@@ -189,6 +189,7 @@ class Runner:
         *,
         failure: FailurePoint | None = None,
         problems: tuple[str, ...] = (),
+        by_hand: bool = False,
     ) -> None:
         engine, uid = self._engine, self._ledger.running
         assert uid is not None
@@ -206,6 +207,7 @@ class Runner:
                 time_start=self._started,
                 failure=failure,
                 problems=problems,
+                by_hand=by_hand,
             )
         )
         if msg:

@@ -12,7 +12,7 @@ from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core import effects
 from jupyter_queueserver.core.decision import Step
 from jupyter_queueserver.core.errors import QueueServerError
-from jupyter_queueserver.core.reports import Alarm, CellState, EngineState, EnvironmentReady
+from jupyter_queueserver.core.reports import Alarm, CellState, EngineState, EnvironmentReady, ItemEnded
 from jupyter_queueserver.core.rules.execution import begin, start_queue
 from jupyter_queueserver.core.rules.recovery import foreign_worker_adopted, worker_adopted, worker_unreachable
 from jupyter_queueserver.core.rules.reports import apply_report
@@ -411,6 +411,22 @@ def adopted(stage: Stage) -> list[effects.AnyEffect]:
     step = Step(stage.state, 1.0, stage.new_uid)
     worker_adopted(step)
     return step.effects
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "status", "goes_on"), [(False, "completed", True), (True, "unknown", False), (None, "unknown", False)]
+)
+def test_who_resumed_a_plan_is_told_by_the_worker(by_hand: bool | None, status: str, goes_on: bool) -> None:
+    """Found by the fault campaign: a resume was granted while the store was away, then the manager died."""
+    stage = Stage.opened(1, 2).paused()
+    running = stage.state.running
+    assert running is not None
+    step = Step(stage.state, 1.0, stage.new_uid)
+    apply_report(ItemEnded(time=1.0, item_uid=running.item_uid, ending="completed", by_hand=by_hand), step)
+    entry = next(iter(step.state.history)).fields
+    assert entry["result"]["exit_status"] == status
+    assert (step.state.running is not None) == goes_on
+    assert manager_state(step.state) == ("executing_queue" if goes_on else "idle")
 
 
 def test_a_start_that_was_not_heard_is_made_again() -> None:

@@ -257,6 +257,12 @@ def paused(step: Step) -> None:
         step.emit(ExecutionSet(execution=replace(execution, state="paused", pause_pending=False, command=None, pending=None)))
 
 
+def went_on(step: Step) -> None:
+    """The paused plan was told to go on by a manager; an earlier one that died with its store away, if this one does not know."""
+    if step.state.execution.state == "paused":
+        step.emit(ExecutionSet(execution=replace(step.state.execution, state="running", pending=None)))
+
+
 def engine_changed(step: Step, engine: str | None) -> None:
     """The RunEngine says in which state it is; without an environment that is no news."""
     if step.state.environment.state == "closed":

@@ -35,7 +35,7 @@ from ..reports import (
 )
 from ..state import Failure, Loading, Run
 from .environment import worker_gone
-from .execution import end_running, engine_changed, go_idle, paused, taken
+from .execution import end_running, engine_changed, go_idle, paused, taken, went_on
 from .tasks import ended
 
 #: Reports that can be read again from the worker's spool after a crash: what they change need not be committed at once.
@@ -171,6 +171,8 @@ def _(report: ItemPaused, step: Step) -> None:
 def _(report: ItemEnded, step: Step) -> None:
     if not _is_running(step, report.item_uid):
         return
+    if report.by_hand is False:
+        went_on(step)
     end_running(
         step,
         ending=report.ending,

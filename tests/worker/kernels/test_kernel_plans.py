@@ -277,6 +277,7 @@ def test_a_paused_plan_that_is_resumed_by_hand_ends_truthfully(shared: Any) -> N
         ended = await rig.until(ItemEnded, item_uid=uid)
         assert ended.ending == "completed"
         assert "by hand" in ended.msg
+        assert ended.by_hand
         assert (await rig.link.status()).running is None
 
     run(scenario())
