@@ -45,6 +45,7 @@ def manager_stop(step: Step, *, option: Literal["safe_on", "safe_off"] = "safe_o
     path="/test/manager/kill",
     words="manager kill test",
     access="execute",
+    unanswered=True,
 )
 def manager_kill(step: Step) -> dict[str, Any]:
     """Block the manager's loop for ever, without an answer: a test of the watchdog, which starts another."""

@@ -151,6 +151,8 @@ class Method:
         worker's reports tell what came of it, and the next commit holds it.
     ours
         Whether it is no part of the interface of Bluesky Queue Server 0.0.25: existing clients do not know it.
+    unanswered
+        Whether no answer ever comes: clients do not send it again by themselves.
     """
 
     name: str
@@ -177,6 +179,7 @@ class Method:
     envelope_prefix: str | None = None
     even_without_store: bool = False
     ours: bool = False
+    unanswered: bool = False
 
     @property
     def commands(self) -> tuple[tuple[str, str], ...]:

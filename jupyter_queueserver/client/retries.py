@@ -37,7 +37,9 @@ class RequestIds:
     def fresh(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the id to be added, under its name; empty: none."""
         declared = methods().get(method)
-        if declared is None or not declared.is_recorded or REQUEST_ID.name in params or self._clock() < self._paused_until:
+        if declared is None or not declared.is_recorded or declared.unanswered:
+            return {}
+        if REQUEST_ID.name in params or self._clock() < self._paused_until:
             return {}
         return {REQUEST_ID.name: str(uuid.uuid4())}
 

@@ -241,6 +241,7 @@ class Driver:
             view=view,
             heard=self.listener.heard,
             manager_state=status["manager_state"],
+            is_stopping=status["queue_stop_pending"] or status["pause_pending"],
             environment_id=status["environment_id"] if status["worker_environment_exists"] else None,
             taken=taken,
             begun=begun,

@@ -29,6 +29,8 @@ class Reading:
     ----------
     history
         All that is in the history now.
+    is_stopping
+        Whether the queue was asked to stop, or the plan to pause.
     endings
         All that had ended by then, also what was taken out of the history since.
     taken
@@ -44,6 +46,7 @@ class Reading:
     view: View
     heard: Heard
     manager_state: str
+    is_stopping: bool
     environment_id: str | None
     taken: Counter[str]
     begun: dict[str, Execution]
@@ -83,9 +86,12 @@ def stream_is_true(reading: Reading) -> None:
 
 
 def order_is_kept(reading: Reading, book: Book) -> None:
-    """What was acknowledged about the order holds for all that are still in the queue."""
+    """What was acknowledged about the order holds for all that are still in the queue.
+
+    One that was taken off, and came back because its plan had not begun, is the first again.
+    """
     present = [item["item_uid"] for item in reading.queue]
-    known = [uid for uid in book.order if uid in present and uid not in book.loose]
+    known = [uid for uid in book.order if uid in present and uid not in book.loose and uid not in reading.heard.ran]
     found = [uid for uid in present if uid in known]
     if known != found:
         raise Broken(f"the order of the queue is {found}, acknowledged was {known}")
@@ -200,7 +206,14 @@ def queue_goes_on(before: Reading, now: Reading, wishes: set[str]) -> None:
     new = [ending.item["result"]["ending"] for uid, ending in now.endings.items() if uid not in before.endings]
     same = before.environment_id == now.environment_id
     alone = before.running.get("properties", {}).get("immediate_execution", False)
-    is_justified = alone or not same or not wishes <= _HARMLESS or any(ending != "completed" for ending in new) or not waiting
+    is_justified = (
+        alone
+        or before.is_stopping
+        or not same
+        or not wishes <= _HARMLESS
+        or any(ending != "completed" for ending in new)
+        or not waiting
+    )
     if before.manager_state == "executing_queue" and now.manager_state == "idle" and not is_justified:
         raise Broken(f"the queue has stopped by itself: {len(waiting)} items wait; endings since: {new}")
 

@@ -53,6 +53,8 @@ class Heard:
         Sentences about changes that did not follow on each other, and were not followed by a snapshot.
     twice
         uids that were put into the history more than once.
+    ran
+        uids that were the running item at some time.
     """
 
     epochs: list[str] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Heard:
     endings: dict[str, Ending] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
+    ran: set[str] = field(default_factory=set)
 
 
 class Listener:
@@ -161,6 +164,8 @@ class Listener:
         self.heard.snapshots += 1
         self._epoch = message["epoch"]
         self._mirror = Mirror(message["snapshot"])
+        if self._mirror.state.running is not None:
+            self.heard.ran.add(self._mirror.state.running.item_uid)
         for item in self._mirror.state.history:
             self.heard.endings.setdefault(item.item_uid, Ending(item.fields))
 
@@ -177,6 +182,8 @@ class Listener:
             if not self._mirror.apply(seq, change, message["time"]):
                 continue
             self.heard.changes += 1
+            if self._mirror.state.running is not None:
+                self.heard.ran.add(self._mirror.state.running.item_uid)
             for item in change["items"] if change["change"] == "history_appended" else ():
                 self._note_ending(item, mode.loop, mode.ignore_failures)
 

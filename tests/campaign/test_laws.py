@@ -44,6 +44,7 @@ def good() -> tuple[Reading, Book]:
         view=View(("c", "d"), "b", 1),
         heard=Heard(),
         manager_state="executing_queue",
+        is_stopping=False,
         environment_id="one",
         taken=Counter({"a": 1, "b": 1}),
         begun=executions,

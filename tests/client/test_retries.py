@@ -151,10 +151,10 @@ def test_ids_are_left_out_for_a_while_after_a_refusal() -> None:
     assert ids.fresh("queue_clear", {})
 
 
-def test_every_writing_method_gets_an_id() -> None:
+def test_every_writing_method_that_is_answered_gets_an_id() -> None:
     ids = RequestIds()
     got = {name for name in methods() if ids.fresh(name, {})}
-    assert got == {name for name, method in methods().items() if method.kind == "write"}
+    assert got == {name for name, method in methods().items() if method.kind == "write"} - {"manager_kill"}
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.14, 2.0, 60.0])
