@@ -92,7 +92,7 @@ def queue_restore(
     how: Literal["empty", "replace", "append"] = "empty",
     lock_key: str | None = None,
     prepared: _Sent,
-    fetched: frozenset[str] | None = None,
+    fetched: rules.KnownEntries | None = None,
 ) -> dict[str, Any]:
     """Put the items of a backup into queue and history, all or none; nothing starts by itself afterwards (autostart is off).
 
@@ -115,7 +115,7 @@ def queue_restore(
         Key of the lock, if the queue is locked.
     """
     rules.require_restorable(step.state, how)
-    known = fetched if how == "append" and fetched is not None else frozenset()
+    known = rules.known_uids(step.state, how, fetched)
     rules.clear_for(step, how)
     done = rules.Restored()
     rules.set_mode(step, prepared.mode)

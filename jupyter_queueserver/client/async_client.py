@@ -5,7 +5,7 @@ It speaks to a manager that runs; it never starts one and keeps no state of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import zmq.asyncio
@@ -18,7 +18,7 @@ from .errors import SettingsError
 from .events import Feed
 from .live import LiveMirror
 from .retries import RequestIds, attempts, is_repeatable
-from .sockets import AsyncSockets, NoAnswer
+from .sockets import AsyncSockets, Attempt, NoAnswer
 from .stream import EventStream
 from .target import Target, find_target
 
@@ -136,15 +136,20 @@ class AsyncClient(AsyncMethods):
         target = self.target
         request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
         limit = envelope.patience(seconds, request)
-        for number, wait in enumerate(attempts(limit, len(request), repeatable=is_repeatable(method, params))):
-            if number:  # the manager may be at another address now
-                target = self.target
-                request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
-            try:
-                return await self._sockets.exchange(target, request, wait), target
-            except NoAnswer:
-                self._target = None
-        raise envelope.timed_out(method, limit, target, params.get(REQUEST_ID.name))
+
+        def sendings() -> Iterator[Attempt]:
+            nonlocal target
+            for number, wait in enumerate(attempts(limit, len(request), repeatable=is_repeatable(method, params))):
+                if number:  # the manager may be at another address now
+                    self._target = None
+                    target = self.target
+                yield Attempt(target, envelope.encode(method, params, envelope.encoding_for(target, self._encoding)), wait)
+
+        try:
+            return await self._sockets.exchange(sendings())
+        except NoAnswer:
+            self._target = None
+            raise envelope.timed_out(method, limit, target, params.get(REQUEST_ID.name)) from None
 
     async def request(self, method: str, /, **params: Any) -> dict[str, Any]:
         """`call`, but raise `RequestFailed` when the manager refuses."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import zmq
@@ -23,7 +23,7 @@ from .errors import ClientError, RequestTimeout, SettingsError
 from .events import Event
 from .live import LiveMirror
 from .retries import RequestIds, attempts, is_repeatable
-from .sockets import BlockingSockets, NoAnswer
+from .sockets import Attempt, BlockingSockets, NoAnswer
 from .stream import EventStream
 from .target import Target, find_target
 
@@ -92,15 +92,20 @@ class Client(BlockingMethods):
         target = self.target
         request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
         limit = envelope.patience(seconds, request)
-        for number, wait in enumerate(attempts(limit, len(request), repeatable=is_repeatable(method, params))):
-            if number:  # the manager may be at another address now
-                target = self.target
-                request = envelope.encode(method, params, envelope.encoding_for(target, self._encoding))
-            try:
-                return self._sockets.exchange(target, request, wait), target
-            except NoAnswer:
-                self._target = None
-        raise envelope.timed_out(method, limit, target, params.get(REQUEST_ID.name))
+
+        def sendings() -> Iterator[Attempt]:
+            nonlocal target
+            for number, wait in enumerate(attempts(limit, len(request), repeatable=is_repeatable(method, params))):
+                if number:  # the manager may be at another address now
+                    self._target = None
+                    target = self.target
+                yield Attempt(target, envelope.encode(method, params, envelope.encoding_for(target, self._encoding)), wait)
+
+        try:
+            return self._sockets.exchange(sendings())
+        except NoAnswer:
+            self._target = None
+            raise envelope.timed_out(method, limit, target, params.get(REQUEST_ID.name)) from None
 
     def request(self, method: str, /, **params: Any) -> dict[str, Any]:
         """`call`, but raise `RequestFailed` when the manager refuses."""

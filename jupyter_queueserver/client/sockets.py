@@ -1,4 +1,4 @@
-"""Sockets for requests: one request is in flight on each, and one whose answer did not come in time is thrown away.
+"""Sockets for requests: one request is in flight on each, and one whose answer is not wanted any more is thrown away.
 
 A late answer can so never be taken for the answer to the next request.  Nothing here knows methods or JSON.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from typing import Generic, TypeVar
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 import zmq
 import zmq.asyncio
@@ -23,11 +23,15 @@ IN_FLIGHT = 8
 
 
 class NoAnswer(Exception):
-    """Nothing came in time; the socket is gone, the next request opens another."""
+    """Nothing came in time; the sockets are gone, the next request opens another."""
 
-    def __init__(self, target: Target) -> None:
-        super().__init__(target.control)
-        self.target = target
+
+class Attempt(NamedTuple):
+    """One sending of a request, and how many seconds there are until the next (or the end)."""
+
+    target: Target
+    request: bytes
+    wait: float
 
 
 def prepare(socket: zmq.Socket, target: Target) -> None:
@@ -81,30 +85,49 @@ class AsyncSockets:
         self._turns = asyncio.Semaphore(IN_FLIGHT)
         self._is_closed = False
 
-    async def exchange(self, target: Target, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - counted from the turn on
-        """Send one frame and return the frame that answers it; raises `NoAnswer` after ``timeout`` seconds."""
+    async def exchange(self, attempts: Iterable[Attempt]) -> tuple[bytes, Target]:
+        """Send one request as often as there are attempts, until the first of them is answered.
+
+        An answer to an earlier attempt counts as long as there is time.
+
+        Returns
+        -------
+        The frame of the answer, and who gave it.
+
+        Raises
+        ------
+        NoAnswer
+            None came in time.
+        """
         async with self._turns:
             if self._is_closed:
                 raise _client_is_closed()
-            socket = self._idle.take(target) or self._open(target)
+            asked: dict[asyncio.Future[list[bytes]], tuple[zmq.asyncio.Socket, Target]] = {}
             try:
-                async with asyncio.timeout(timeout):
-                    await socket.send_multipart([b"", request])
-                    frames = await socket.recv_multipart()
-            except TimeoutError as err:
-                socket.close(0)
-                raise NoAnswer(target) from err
+                return await self._first_answer(attempts, asked)
             except (asyncio.CancelledError, zmq.ZMQError) as err:
-                socket.close(0)
                 task = asyncio.current_task()
                 if self._is_closed and not (task is not None and task.cancelling()):
                     raise _client_is_closed() from err  # closing a socket cancels what waits for it
                 raise
-            except BaseException:
-                socket.close(0)
-                raise
-            self._idle.give_back(socket, target)
-            return frames[-1]
+            finally:
+                for socket, _ in asked.values():
+                    socket.close(0)
+
+    async def _first_answer(
+        self, attempts: Iterable[Attempt], asked: dict[asyncio.Future[list[bytes]], tuple[zmq.asyncio.Socket, Target]]
+    ) -> tuple[bytes, Target]:
+        for target, request, wait in attempts:
+            socket = self._idle.take(target) or self._open(target)
+            answer = asyncio.ensure_future(_asked(socket, request))
+            asked[answer] = socket, target
+            done, _ = await asyncio.wait(asked, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            for answer in done:
+                frames = answer.result()
+                socket, target = asked.pop(answer)
+                self._idle.give_back(socket, target)
+                return frames[-1], target
+        raise NoAnswer
 
     def _open(self, target: Target) -> zmq.asyncio.Socket:
         socket = self._context.socket(zmq.DEALER)
@@ -127,24 +150,27 @@ class BlockingSockets:
         self._turns = threading.BoundedSemaphore(IN_FLIGHT)
         self._is_closed = False
 
-    def exchange(self, target: Target, request: bytes, timeout: float) -> bytes:
-        """Send one frame and return the frame that answers it; raises `NoAnswer` after ``timeout`` seconds."""
+    def exchange(self, attempts: Iterable[Attempt]) -> tuple[bytes, Target]:
+        """Send one request as often as there are attempts, until the first is answered; see `AsyncSockets.exchange`."""
         with self._turns:
-            with self._lock:
-                if self._is_closed:
-                    raise _client_is_closed()
-                socket = self._idle.take(target) or self._open(target)
+            asked: dict[zmq.Socket, Target] = {}
             try:
-                frames = _ask(socket, request, timeout)
-            except BaseException:
-                socket.close(0)
-                raise
-            if frames is None:
-                socket.close(0)
-                raise NoAnswer(target)
-            with self._lock:
-                self._idle.give_back(socket, target)
-            return frames[-1]
+                for target, request, wait in attempts:
+                    with self._lock:
+                        if self._is_closed:
+                            raise _client_is_closed()
+                        socket = self._idle.take(target) or self._open(target)
+                    asked[socket] = target
+                    socket.send_multipart([b"", request])
+                    if (answered := _first_ready(asked, wait)) is not None:
+                        frames, target = answered.recv_multipart(), asked.pop(answered)
+                        with self._lock:
+                            self._idle.give_back(answered, target)
+                        return frames[-1], target
+                raise NoAnswer
+            finally:
+                for socket in asked:
+                    socket.close(0)
 
     def _open(self, target: Target) -> zmq.Socket:
         socket = self._context.socket(zmq.DEALER)
@@ -158,10 +184,15 @@ class BlockingSockets:
             self._idle.close()
 
 
-def _ask(socket: zmq.Socket, request: bytes, timeout: float) -> list[bytes] | None:
-    deadline = time.monotonic() + timeout
-    socket.send_multipart([b"", request])
-    left = deadline - time.monotonic()
-    if socket.poll(max(0, round(left * 1000)), zmq.POLLIN):
-        return socket.recv_multipart()
-    return None
+async def _asked(socket: zmq.asyncio.Socket, request: bytes) -> list[bytes]:
+    await socket.send_multipart([b"", request])
+    return await socket.recv_multipart()
+
+
+def _first_ready(sockets: Iterable[zmq.Socket], wait: float) -> zmq.Socket | None:
+    """Return a socket that has an answer, None if there is none in that time (seconds)."""
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    ready = poller.poll(max(0, round(wait * 1000)))
+    return ready[0][0] if ready else None

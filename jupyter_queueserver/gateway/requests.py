@@ -6,12 +6,11 @@ Replies are not decoded here: a history of many megabytes passes through as it c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 import zmq.asyncio
 
-from ..client.sockets import AsyncSockets, NoAnswer
+from ..client.sockets import AsyncSockets, Attempt, NoAnswer
 from ..client.target import Target
 from .refusals import no_answer
 
@@ -61,10 +60,9 @@ class Requests:
         patience = PATIENCE + len(request) * _PATIENCE_PER_BYTE
         try:
             async with asyncio.timeout(patience):  # includes the wait for a free socket
-                if repeatable:
-                    with contextlib.suppress(NoAnswer):
-                        return await self._sockets.exchange(self._target, request, FIRST_ATTEMPT)
-                return await self._sockets.exchange(self._target, request, patience)
+                waits = (FIRST_ATTEMPT, patience) if repeatable else (patience,)
+                reply, _ = await self._sockets.exchange(Attempt(self._target, request, wait) for wait in waits)
+                return reply
         except (NoAnswer, TimeoutError) as err:
             if is_wish or (is_wish is None and not repeatable):
                 self._unanswered()

@@ -12,6 +12,7 @@ from typing import Any
 from ..core.errors import ReplyTooLarge, StoreUnavailable
 from ..core.limits import HISTORY_REPLY_LIMIT
 from ..core.rules.history import Fetched, check_page, span
+from ..core.rules.restore import KnownEntries
 from ..storage import Store
 from .writer import Writer
 
@@ -61,11 +62,12 @@ class HistoryFetcher:
         uid = params["item_uid"]
         return await self._number(uid) if isinstance(uid, str) else None
 
-    async def known(self, params: Mapping[str, Any]) -> frozenset[str]:
+    async def known(self, params: Mapping[str, Any]) -> KnownEntries:
         """Get those of the uids that ``queue_restore`` was sent which the history has."""
+        end = self._writer.state.history.end
         sent = [item for name in ("items", "history") if isinstance(params[name], list) for item in params[name]]
         uids = [item.get("item_uid") for item in (*sent, params["running"]) if isinstance(item, dict)]
-        return await asyncio.to_thread(self._known, [uid for uid in uids if isinstance(uid, str)])
+        return KnownEntries(end, await asyncio.to_thread(self._known, [uid for uid in uids if isinstance(uid, str)]))
 
     def _known(self, uids: Sequence[str]) -> frozenset[str]:
         return frozenset(uid for uid in uids if self._store.history_number(uid) is not None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import zmq
 
 from jupyter_queueserver.api import methods
 from jupyter_queueserver.client import AsyncClient, Client, RequestFailed, RequestTimeout, retries
@@ -134,6 +136,39 @@ def test_a_server_that_takes_no_id_is_asked_without(
     assert len(manager.requests) == 1
     with pytest.raises(RequestFailed):  # one that the caller gave is not taken away from him
         ask(place, "queue_item_add", item=STOP_ITEM, request_id="mine")
+
+
+@EITHER
+def test_a_late_answer_to_the_first_sending_counts(ask: Ask) -> None:
+    """A slow manager that answers the first of two after both have come is not taken for one that does not answer."""
+    with tempfile.TemporaryDirectory(prefix="jqs-", dir="/tmp") as folder, zmq.Context() as context:
+        address = f"ipc://{folder}/slow"
+
+        def answer_the_first() -> None:
+            with context.socket(zmq.ROUTER) as socket:
+                socket.bind(address)
+                peer, empty, request = socket.recv_multipart()
+                assert socket.recv_multipart()[2] == request
+                socket.send_multipart([peer, empty, b'{"success": true, "msg": "late"}'])
+                socket.poll(int(LIMIT * 1000))  # until the test is over: who asked once more must not be answered
+
+        thread = threading.Thread(target=answer_the_first, daemon=True)
+        thread.start()
+        if ask is blocking:
+            with Client(address, timeout=LIMIT) as client:
+                assert client.call("queue_get")["msg"] == "late"
+        else:
+
+            async def main() -> None:
+                async with AsyncClient(address, timeout=LIMIT) as client:
+                    assert (await client.call("queue_get"))["msg"] == "late"
+
+            asyncio.run(main())
+        with zmq.Context() as other, other.socket(zmq.DEALER) as last:
+            last.connect(address)
+            last.send(b"the test is over")
+            thread.join(LIMIT)
+        assert not thread.is_alive()
 
 
 def test_ids_are_left_out_for_a_while_after_a_refusal() -> None:

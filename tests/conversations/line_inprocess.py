@@ -96,6 +96,7 @@ class InProcessLine(Line):
             "re_metadata": lambda _: self._environment.read_metadata(),
             "history_page": history.page,
             "history_number": history.number,
+            "history_uids": history.known,
         }
         self._answerer = Answerer(self._writer, self._context, fetchers)
         self._statuses.append(self._answerer.status())

@@ -31,6 +31,7 @@ from jupyter_queueserver.core.rules.permissions import PermissionFiles
 from jupyter_queueserver.core.rules.recovery import worker_adopted
 from jupyter_queueserver.core.rules.reports import apply_report, apply_reports
 from jupyter_queueserver.core.rules.requests import is_recorded
+from jupyter_queueserver.core.rules.restore import KnownEntries
 from jupyter_queueserver.core.state import ENVIRONMENT_TABLE, EXECUTION_TABLE, State
 from jupyter_queueserver.core.status import status
 from jupyter_queueserver.core.tasks import Task
@@ -126,6 +127,8 @@ class Shell:
         uid = call.params.get("item_uid") if isinstance(call.params, dict) else None
         if call.method.fetch == "history_number" and isinstance(uid, str):
             return self.store.history_number(uid)
+        if call.method.fetch == "history_uids":
+            return KnownEntries(self.state.history.end, frozenset(item.item_uid for item in self.entries))
         return self.fetched.get(call.method.fetch or "")
 
     @property

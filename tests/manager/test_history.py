@@ -40,7 +40,7 @@ class Talk:
         self._answerer = Answerer(
             made.writer,
             lambda: Context(epoch="e", version="0", local_time=str),
-            {"history_page": fetcher.page, "history_number": fetcher.number},
+            {"history_page": fetcher.page, "history_number": fetcher.number, "history_uids": fetcher.known},
         )
 
     async def append(self, *uids: str) -> None:
@@ -269,5 +269,22 @@ def test_what_was_trimmed_is_cleared_away_in_slices_also_after_a_failure(monkeyp
         assert not left
         assert {name.split("_")[0] for name in turns} == {"store"}  # the thread of the commits
         assert (await talk.ask("history_get", limit=1))["success"]
+
+    with_history(test)
+
+
+def test_two_restores_at_once_put_nothing_in_twice() -> None:
+    """Both have looked up what is there before either was decided: the second is refused, or knows what the first did."""
+
+    async def test(talk: Talk) -> None:
+        entries = [item(f"new{number}").fields | {"result": {"exit_status": "completed"}} for number in range(5 * TAIL)]
+        restore = {"items": [], "history": entries, "how": "append"}
+        replies = await asyncio.gather(*(talk.ask("queue_restore", **restore) for _ in range(3)))
+        assert [reply["error"]["code"] for reply in replies if not reply["success"]] == ["history_moved"] * 2
+        again = await talk.ask("queue_restore", **restore)
+        assert (again["restored_entries"], again["left_out"]) == (0, len(entries))
+        history = (await talk.ask("history_get"))["items"]
+        uids = [entry["item_uid"] for entry in history]
+        assert len(uids) == len(set(uids)) == SIZE + len(entries)
 
     with_history(test)

@@ -7,7 +7,7 @@ whose uid is in the history was run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,19 @@ HOWS: tuple[How, ...] = ("empty", "replace", "append")
 
 #: Most uids of left out items that are named.
 _NAMED = 20
+
+
+class KnownEntries(NamedTuple):
+    """Which uids were looked up in the history and found.
+
+    Attributes
+    ----------
+    end
+        End of the history (number of the next entry) when they were looked up.
+    """
+
+    end: int
+    uids: frozenset[str]
 
 
 class Restored(msgspec.Struct):
@@ -73,6 +86,19 @@ def require_restorable(state: State, how: Any) -> None:
             code="not_empty",
             hint="Say whether they shall go (--replace, how='replace') or stay (--append, how='append'). Make a backup first.",
         )
+
+
+def known_uids(state: State, how: How, known: KnownEntries | None) -> frozenset[str]:
+    """Return which uids the history has beyond what the state holds; refuses if that is not known any more."""
+    if how != "append":
+        return frozenset()
+    if state.history.held_from > state.history.first and (known is None or known.end < state.history.held_from):
+        raise StateError(
+            "The history has grown while its entries were looked up.",
+            code="history_moved",
+            hint="Nothing was changed. Send the request again.",
+        )
+    return known.uids if known is not None else frozenset()
 
 
 def clear_for(step: Step, how: How) -> None:
