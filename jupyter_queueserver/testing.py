@@ -415,6 +415,10 @@ class FakeWorker:
         """As `WorkerLink.reports_since`."""
         return list(enumerate(self.reports[n:], start=n + 1))
 
+    def take_contradiction(self) -> str | None:
+        """As `WorkerLink.take_contradiction`: a list contradicts itself never."""
+        return None
+
     async def detach(self) -> None:
         """As `WorkerLink.detach`."""
         self.calls.append(("detach", None))

@@ -5,6 +5,7 @@ Pure: the asynchronous and the blocking client both use this.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,8 @@ PER_BYTE = 2e-6
 #: Seconds without ids after a manager refused one: it is an older one, or it has no room.
 _PAUSE = 60.0
 
+_log = logging.getLogger(__name__)
+
 
 class RequestIds:
     """Gives every writing request an id, unless its sender did, or the manager takes none.
@@ -33,6 +36,7 @@ class RequestIds:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._paused_until = float("-inf")
+        self._is_told = False
 
     def fresh(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the id to be added, under its name; empty: none."""
@@ -52,6 +56,11 @@ class RequestIds:
         is_unknown = "unsupported parameters" in msg and f"'{REQUEST_ID.name}'" in msg.partition(". Supported")[0]
         if reply.get("success", True) or not (is_unknown or code == "too_many_request_ids"):
             return False
+        if not is_unknown and not self._is_told:
+            self._is_told = True
+            _log.warning(
+                "The manager has no room for request ids; until it has, requests are sent without and not repeated: %s", msg
+            )
         self._paused_until = self._clock() + _PAUSE
         return True
 

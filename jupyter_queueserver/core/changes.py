@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from .codec import Verbatim
 from .items import Item
 from .locks import Lock
 from .permissions import Permissions
@@ -196,11 +195,11 @@ class RequestRecorded(Change, tag="request_recorded", frozen=True, kw_only=True)
     record
         What a retry is known by; None: it is not told here.
     reply
-        JSON text of the reply, for the store; None: it is not told here.
+        The reply as the store keeps it (`jupyter_queueserver.core.requests.packed`); None: it is not told here.
     """
 
     record: RequestRecord | None = None
-    reply: Verbatim | None = None
+    reply: bytes | None = None
 
 
 class RequestsForgotten(Change, tag="requests_forgotten", frozen=True, kw_only=True):

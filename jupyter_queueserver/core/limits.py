@@ -26,7 +26,7 @@ DIGITS_LIMIT = 600
 TASK_RESULT_LIMIT = 4 * 1024 * 1024
 #: Bytes of all results of tasks that are kept; beyond that the oldest are given up before their time.
 TASK_RESULTS_LIMIT = 32 * 1024 * 1024
-#: Requests with an id that are remembered, and bytes of their replies (JSON text, in the store): see `rules.requests`.
+#: Requests with an id that are remembered, and bytes of their replies as the store keeps them: see `rules.requests`.
 REQUEST_IDS_LIMIT = 100_000
 REQUEST_REPLIES_LIMIT = 128 * 1024 * 1024
 #: Bytes beyond which a connection is closed without an answer.

@@ -7,6 +7,7 @@ forgotten is decided in `jupyter_queueserver.core.rules.requests`.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -19,6 +20,10 @@ from .errors import RequestError
 ID_LIMIT = 128
 #: Bytes of a digest.
 _DIGEST = 16
+#: Bytes of a reply beyond which it is kept compressed: a batch is repeated whole in its reply.
+_PACKED_BEYOND = 16 * 1024
+#: First byte of what zlib makes; no JSON text begins with it.
+_ZLIB = b"x"
 #: Records in a chunk of the index: an addition copies one chunk at most.
 _CHUNK = 256
 
@@ -50,7 +55,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     time
         When it was done, seconds since the epoch.
     size
-        Bytes of its reply, as JSON text.
+        Bytes of its reply, as it is kept.
     """
 
     request_id: str
@@ -89,6 +94,21 @@ def _digest(content: list[Any]) -> str:
     return hashlib.blake2b(text, digest_size=_DIGEST).hexdigest()
 
 
+def packed(reply: bytes) -> bytes:
+    """Return a reply (JSON text) as it is kept."""
+    return zlib.compress(reply, 1) if len(reply) > _PACKED_BEYOND else reply
+
+
+def unpacked(kept: bytes) -> bytes:
+    """Return the reply (JSON text) that is kept so; raises ``ValueError`` if it is damaged."""
+    if not kept.startswith(_ZLIB):
+        return kept
+    try:
+        return zlib.decompress(kept)
+    except zlib.error as err:
+        raise ValueError(f"a reply cannot be unpacked: {err}") from err
+
+
 class RequestIndex:
     """Records by id, oldest first; it never changes: an edit gives a new one that shares nearly everything.
 
@@ -119,7 +139,7 @@ class RequestIndex:
 
     @property
     def reply_bytes(self) -> int:
-        """Bytes of all replies."""
+        """Bytes of all replies, as they are kept."""
         return self._reply_bytes
 
     def __iter__(self) -> Iterator[RequestRecord]:

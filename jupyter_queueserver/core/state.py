@@ -14,6 +14,7 @@ from .catalogue import Catalogue
 from .history import History
 from .items import Item
 from .locks import Lock
+from .permissions import Permissions
 from .reports import StartupFile
 from .requests import RequestIndex
 from .sequence import ItemSequence
@@ -250,3 +251,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether there is a usable environment."""
         return self.environment.state == "open"
+
+
+def first_state(permissions: Permissions | None = None) -> State:
+    """Return the state of a server that has nothing yet; None: the permissions that are there without a file."""
+    return State(catalogue=Catalogue({}, {}, permissions or Permissions.default()))

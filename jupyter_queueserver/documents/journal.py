@@ -82,13 +82,16 @@ class JournalWriter:
         self._on_alarm = on_alarm
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._file: int | None = None
         self._size = 0
         self._closed = False
         self._seq = self._last_seq()
 
     def append(self, name: str, doc: Any) -> None:
-        """Store one document. Never raises; a failure is counted and told to ``on_alarm``."""
+        """Store one document. Never raises; a failure is counted and told to ``on_alarm``. A forked child stores nothing."""
+        if os.getpid() != self._pid:
+            return  # before the lock, which a thread that does not exist here may hold
         try:
             encoded = encode_document(name, doc)
             with self._lock:

@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from jupyter_queueserver.instance import Identity, ProcessWatch, is_alive
+from jupyter_queueserver.instance.home import decode_at_home
 from jupyter_queueserver.instance.launch import spawn_detached
 
 __all__ = ["find_relay", "start_relay", "stop_relay"]
@@ -40,12 +41,15 @@ def start_relay(
 
 
 def find_relay(data_dir: Path) -> Identity | None:
-    """The relay that serves an instance now, whoever started it; None if there is none (or it is just starting)."""
+    """The relay that serves an instance now, whoever started it; None if there is none (or it is just starting).
+
+    That of a data directory of which this one is a copy is another matter.
+    """
     try:
-        found = msgspec.json.decode((data_dir / "journal" / "relay.lock").read_bytes(), type=Identity)
+        found = decode_at_home((data_dir / "journal" / "relay.lock").read_bytes(), Identity, data_dir)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    return found if is_alive(found) else None
+    return found if found is not None and is_alive(found) else None
 
 
 def stop_relay(data_dir: Path, timeout: float = 20.0) -> bool:

@@ -26,6 +26,7 @@ from jupyter_queueserver.documents.status import RelayStatus, write_status
 from jupyter_queueserver.documents.tracker import Tracker
 from jupyter_queueserver.documents.trimming import Retention, trim
 from jupyter_queueserver.instance import check_private, identity_of
+from jupyter_queueserver.instance.home import encode_at_home, home_of
 
 __all__ = ["AlreadyRunning", "Relay", "RelaySettings"]
 
@@ -82,7 +83,7 @@ class Relay:
         self._journal = data_dir / "journal"
         self._timer = timer
         self._journal.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _take_lock(self._journal / "relay.lock")
+        self._lock = _take_lock(data_dir)
         self._bell_path = socket_dir / "relay.bell"
         self._bell = _hang_bell(self._bell_path)
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -230,7 +231,8 @@ class Relay:
         os.close(self._lock)
 
 
-def _take_lock(path: Path) -> int:
+def _take_lock(data_dir: Path) -> int:
+    path = data_dir / "journal" / "relay.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,7 +240,7 @@ def _take_lock(path: Path) -> int:
         os.close(descriptor)
         raise AlreadyRunning(f"a relay serves {path.parent} already") from error
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(identity_of()), 0)  # for those who only want to know who it is
+    os.pwrite(descriptor, encode_at_home(identity_of(), home_of(data_dir)), 0)  # for those who only want to know who it is
     return descriptor
 
 

@@ -15,7 +15,8 @@ from ..api import Method
 from ..api import http_form as form
 from ..api.http_form import ID_HEADER
 from ..api.registry import REQUEST_ID, REQUEST_USER
-from .refusals import bad_key, malformed_body
+from .refusals import bad_key, malformed_body, not_finite
+from .strict import place_of_non_finite
 
 #: First characters of a JSON text of the type that is wanted.
 _TASK_UID_STARTS = {"task_status": (b'"', b"["), "task_result": (b'"',)}
@@ -148,17 +149,19 @@ def _decode(body: bytes) -> Fields:
         text = body.decode()  # the first decoder below does not look into what it copies, the second would guess
     except UnicodeDecodeError as err:
         raise malformed_body("json_invalid", ["body", err.start], f"JSON decode error: it is not UTF-8: {err}") from err
+    if (place := place_of_non_finite(body)) is not None:
+        raise not_finite(place)
     try:
         return _RAW_OBJECT.decode(body)
     except RecursionError as err:
         raise malformed_body("json_invalid", ["body"], "JSON decode error: nested too deeply") from err
     except msgspec.MsgspecError:
-        pass  # perhaps Python's dialect, with NaN or Infinity
+        pass  # perhaps only a text with half a surrogate pair; if not, the other decoder says it better
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError) as err:
-        place = getattr(err, "pos", 0)
-        raise malformed_body("json_invalid", ["body", place], f"JSON decode error: {err}") from err
+        at = getattr(err, "pos", 0)
+        raise malformed_body("json_invalid", ["body", at], f"JSON decode error: {err}") from err
     if not isinstance(decoded, dict):
         raise malformed_body("dict_type", ["body"], "Input should be a valid dictionary")
     return {name: _text(value) for name, value in decoded.items()}
@@ -211,7 +214,7 @@ def _check_items(items: msgspec.Raw) -> None:
     try:
         elements = _RAW_LIST.decode(items)
     except msgspec.MsgspecError:
-        return  # Python's dialect inside: the manager looks at it
+        return  # half a surrogate pair inside: the manager looks at it
     for place, element in enumerate(elements):
         if _first(element) != b"{":
             raise bad_key(f"Parameter 'items' must hold dictionaries only: element {place} is none", f"items[{place}]")

@@ -11,7 +11,8 @@ from typing import Any
 from ..core.limits import CONNECTION_LIMIT, REQUEST_LIMIT
 from .bodies import require_json
 from .handler import QueueServerHandler
-from .refusals import malformed_body, too_large
+from .refusals import malformed_body, not_finite, too_large
+from .strict import place_of_non_finite
 
 
 class CollectingHandler(QueueServerHandler):
@@ -50,6 +51,8 @@ class CollectingHandler(QueueServerHandler):
         if not body.strip():
             return None
         require_json(self.request.headers.get("Content-Type"))
+        if (place := place_of_non_finite(body)) is not None:
+            raise not_finite(place)
         try:
             decoded = json.loads(body)
         except (ValueError, RecursionError) as err:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tornado.web import HTTPError
 
+from .strict import path_text
+
 #: What is said of a status that Jupyter or tornado raised: code and hint.
 _FOREIGN = {
     400: ("bad_request", "Read the message, correct the request and send it again."),
@@ -84,6 +86,18 @@ def malformed_body(kind: str, place: list[str | int], text: str) -> Refusal:
         code="malformed_body",
         hint="Send one JSON object in the body of the request, for every verb.",
         path="body",
+    )
+
+
+def not_finite(steps: list[str | int]) -> Refusal:
+    """Return the 422 for NaN, Infinity or a number like them; ``steps`` are the keys and indexes that lead to it."""
+    place = path_text(steps)
+    return Refusal(
+        422,
+        [{"type": "finite_number", "loc": ["body", *steps], "msg": f"Input should be a finite number: {place}", "input": None}],
+        code="malformed_body",
+        hint="JSON has no NaN and no Infinity. Leave it out, or send null if the plan takes it; over 0MQ they may be sent.",
+        path=place,
     )
 
 

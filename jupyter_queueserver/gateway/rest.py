@@ -1,6 +1,6 @@
 """The REST routes of methods: one for each method of the registry, and a few that stand for one of its options.
 
-Replies of the manager pass through as bytes.
+Replies of the manager pass through as bytes; only what is no strict JSON, NaN and Infinity, becomes null.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .identity import UserGroups, login_name, user_name
 from .refusals import Refusal, bad_key, unknown_route
 from .requests import Requests
 from .rights import RESOURCE
+from .strict import strict
 
 __all__ = [
     "BODY_LIMIT",
@@ -97,7 +98,7 @@ class MethodHandler(CollectingHandler):
 
     def _answer(self, reply: bytes) -> bytes:
         """Return what is sent for the manager's reply."""
-        return reply
+        return strict(reply)
 
 
 class _Wish(msgspec.Struct):
@@ -115,6 +116,7 @@ class PlanListHandler(MethodHandler):
         return request
 
     def _answer(self, reply: bytes) -> bytes:
+        reply = super()._answer(reply)
         return _reduced(self._method.name, reply) if self._reduced else reply
 
 

@@ -24,6 +24,7 @@ from .refusals import Refusal
 from .requests import Requests
 from .sheet_items import Items, SheetError
 from .sheets import read_items
+from .strict import strict
 
 _OPERATION = OPERATIONS["queue_upload_spreadsheet"]
 _HINT = (
@@ -63,7 +64,7 @@ class SpreadsheetHandler(CollectingHandler):
         body = msgspec.json.encode({"items": found.items})
         request_id = header_id(self.request.headers.get(ID_HEADER))
         request = make_request(methods()["queue_item_add_batch"], body, submitter, request_id=request_id)
-        reply = await self._requests.send(request, repeatable=request_id is not None, is_wish=True)
+        reply = strict(await self._requests.send(request, repeatable=request_id is not None, is_wish=True))
         decoded = msgspec.json.decode(reply, type=dict[str, msgspec.Raw])
         if bytes(decoded.get("success", msgspec.Raw(b"true"))) == b"true":
             return reply

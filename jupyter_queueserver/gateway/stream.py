@@ -11,6 +11,7 @@ from typing import Any
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado.websocket import WebSocketClosedError
 
+from ..core.history import TAIL_ENTRIES
 from .follower import Follower
 from .hub import Hub
 from .refusals import Refusal, bad_key
@@ -55,7 +56,7 @@ class EventStreamHandler(SocketHandler):
             epoch=self.get_query_argument("epoch", "") or None,
             since=self._number("since") or 0,
             console=self._number("console"),
-            history=min(self._number("history") or 200, 100_000),
+            history=min(self._number("history") or TAIL_ENTRIES, TAIL_ENTRIES),
         )
 
     def _number(self, name: str) -> int | None:

@@ -7,16 +7,16 @@ needed for that; mirrors are the subscriber's matter.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
-import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import msgspec
 import zmq
 import zmq.asyncio
+
+from ..core.history import TAIL_ENTRIES
+from .strict import rewritten
 
 #: Seconds from one sign of life to the next; the manager forgets who is silent for 10 s.
 KEEP_ALIVE = 2.0
@@ -41,14 +41,14 @@ class Position(msgspec.Struct, kw_only=True):
     console
         Offset in bytes of the next console text; None: nothing yet, the newest part is wanted.
     history
-        How many history entries a snapshot shall hold, 200 at most.
+        How many history entries a snapshot shall hold, `TAIL_ENTRIES` at most.
     """
 
     topics: tuple[str, ...] = TOPICS
     epoch: str | None = None
     since: int = 0
     console: int | None = None
-    history: int = 200
+    history: int = TAIL_ENTRIES
 
 
 class Message(NamedTuple):
@@ -90,7 +90,6 @@ class _Head(msgspec.Struct):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _log = logging.getLogger(__name__)
 
 
@@ -103,18 +102,11 @@ def strict_json(data: bytes) -> tuple[bytes, _Head]:
         data.decode()
         return data, _HEAD.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        decoded = json.loads(data.decode("utf-8", "replace"), parse_constant=lambda _: None, parse_float=_finite)
-        text = json.dumps(decoded, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        data = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode()
+        data = rewritten(data)
         try:
             return data, _HEAD.decode(data)
         except msgspec.MsgspecError as err:
             raise ValueError(f"not a message of the event stream: {err}") from err
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 class Subscription:

@@ -55,6 +55,11 @@ class Instance:
         return self.data_dir / "environment.json"
 
     @property
+    def fence_file(self) -> Path:
+        """The highest fence of a manager of this instance, should the store forget its own."""
+        return self.data_dir / "fence"
+
+    @property
     def stopped_mark(self) -> Path:
         """Exists after a deliberate ``manager_stop``: nobody starts a manager by himself while it is there."""
         return self.data_dir / "stopped"

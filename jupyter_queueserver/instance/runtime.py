@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from .home import decode_at_home, encode_at_home, home_of
 from .paths import Instance, write_private
 from .process import Identity, is_alive
 
@@ -45,16 +46,19 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_runtime(instance: Instance, runtime: Runtime) -> None:
     """Publish it at once for all readers."""
-    write_private(instance.runtime_file, msgspec.json.encode(runtime))
+    write_private(instance.runtime_file, encode_at_home(runtime, home_of(instance.data_dir)))
 
 
 def read_runtime(instance: Instance, *, living: bool = True) -> Runtime | None:
-    """Return it; None if there is none, it is unreadable, or (with ``living``) its manager is dead."""
+    """Return it; None if there is none, it is unreadable, or (with ``living``) its manager is dead.
+
+    One that came here with a copy of another data directory is none: that manager is not ours.
+    """
     try:
-        runtime = msgspec.json.decode(instance.runtime_file.read_bytes(), type=Runtime)
+        runtime = decode_at_home(instance.runtime_file.read_bytes(), Runtime, instance.data_dir)
     except (OSError, msgspec.MsgspecError):
         return None
-    if living and not is_alive(runtime.manager):
+    if runtime is None or (living and not is_alive(runtime.manager)):
         return None
     return runtime
 

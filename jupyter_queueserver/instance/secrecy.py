@@ -17,6 +17,7 @@ OWN_SECRETS = frozenset(
         "QSERVER_EMERGENCY_LOCK_KEY_FOR_SERVER",
         "QSERVER_REDIS_PASSWORD",
         "JUPYTER_QUEUESERVER_STORE",  # the address may hold a password
+        "QSERVER_IMPORT_URL",  # as may this one; read by `qserver import` alone
     }
 )
 #: Keys of the Jupyter server, its hub, and the web server of the interface: none of our processes has a use for them.

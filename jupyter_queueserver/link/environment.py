@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from ..instance import Identity, Instance, boot_id, write_private
+from ..instance.home import Home, decode_at_home, encode_at_home, home_of, strange_home
 from .kernel_options import KernelOptions
 from .messages import PROTOCOL
 
@@ -157,16 +158,29 @@ def new_record(
 
 def write_environment(instance: Instance, record: EnvironmentRecord) -> None:
     """Make it the open environment of the instance."""
-    write_private(instance.environment_file, msgspec.json.encode(record), sync=True)
+    write_private(instance.environment_file, encode_at_home(record, home_of(instance.data_dir)), sync=True)
 
 
 def read_environment(instance: Instance) -> EnvironmentRecord | None:
-    """Return the open one; None if there is none or the file cannot be read as one."""
-    return read_environment_file(instance.environment_file)
+    """Return the open one; None if there is none or the file cannot be read as one.
+
+    One that came here with a copy of another data directory is none: nothing of it may be touched.
+    """
+    try:
+        return decode_at_home(instance.environment_file.read_bytes(), EnvironmentRecord, instance.data_dir)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def read_copied_environment(instance: Instance) -> tuple[EnvironmentRecord, Home] | None:
+    """The one that came here with a copy of another data directory, and which one that is; None: there is no such."""
+    home = strange_home(instance.environment_file, instance.data_dir)
+    record = read_environment_file(instance.environment_file)
+    return None if home is None or record is None else (record, home)
 
 
 def read_environment_file(path: Path) -> EnvironmentRecord | None:
-    """`read_environment` for whoever knows only the file."""
+    """`read_environment` for the worker, which is told the file by its manager."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=EnvironmentRecord)
     except (OSError, msgspec.MsgspecError):

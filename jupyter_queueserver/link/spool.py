@@ -24,6 +24,8 @@ from ..core.reports import AnyReport, Report
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4 * 1024 * 1024
+#: Reports whose contents a reader can still tell from others of the same number.
+_REMEMBERED = 256
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -62,8 +64,15 @@ def _segments(directory: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
+def first_kept(directory: Path) -> int:
+    """Number of the first report that was not deleted; 1 if there is none."""
+    return next((number for number, _ in _segments(directory)), 1)
+
+
 class SpoolWriter:
     """The worker's end.  Any thread may append; a report that the disk does not take is kept and tried again.
+
+    A forked child has a copy that does nothing.
 
     Parameters
     ----------
@@ -77,6 +86,7 @@ class SpoolWriter:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._lock = threading.RLock()
+        self._pid = os.getpid()
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._fd = -1
         self._size = 0
@@ -84,6 +94,8 @@ class SpoolWriter:
 
     def append(self, report: Report) -> int:
         """Number the report and write it; returns the number."""
+        if self._is_copy():
+            return self.last
         with self._lock:
             self.last += 1
             self._waiting.append((self.last, encode_line(self.last, report)))
@@ -92,6 +104,8 @@ class SpoolWriter:
 
     def flush(self) -> bool:
         """Try again what the disk did not take; returns whether all is written."""
+        if self._is_copy():
+            return True
         with self._lock:
             try:
                 while self._waiting:
@@ -125,6 +139,8 @@ class SpoolWriter:
 
     def acknowledge(self, n: int) -> None:
         """Delete the segments whose reports are all applied; the one that is being written stays."""
+        if self._is_copy():
+            return
         with self._lock:
             segments = _segments(self._directory)
             for (_, path), (following, _) in itertools.pairwise(segments):
@@ -133,11 +149,17 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Write what is waiting and release the file."""
+        if self._is_copy():
+            return
         with self._lock:
             self.flush()
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+
+    def _is_copy(self) -> bool:
+        """Asked before the lock is taken, which a thread that does not exist in the child may hold."""
+        return os.getpid() != self._pid
 
 
 class SpoolReader:
@@ -155,6 +177,8 @@ class SpoolReader:
         self._offset = 0
         self._next = 1
         self.damage: str | None = None
+        self._sums: dict[int, int] = {}
+        self._contradiction: str | None = None
 
     def since(self, n: int) -> list[tuple[int, Report]]:
         """All reports after number ``n`` that are wholly written, in order; empty if there are none."""
@@ -171,6 +195,11 @@ class SpoolReader:
                 break
             self._path, self._offset = following, 0
         return found
+
+    def take_contradiction(self) -> str | None:
+        """Sentence when a number came twice with different reports, once; None when that did not happen."""
+        told, self._contradiction = self._contradiction, None
+        return told
 
     def _seek(self, n: int) -> None:
         """Go to the beginning of the segment that holds report ``n + 1``."""
@@ -194,6 +223,9 @@ class SpoolReader:
         for place, line in enumerate(lines):
             try:
                 number, report = decode_line(line)
+                if number < self._next:
+                    self._pass_over(number, line, n)
+                    continue
                 if number != self._next:
                     raise ValueError(f"report {self._next} is missing, found {number}")
             except ValueError as err:
@@ -203,5 +235,17 @@ class SpoolReader:
                 return
             self._offset += len(line) + 1
             self._next += 1
+            self._remember(number, line)
             if number > n:
                 found.append((number, report))
+
+    def _pass_over(self, number: int, line: bytes, n: int) -> None:
+        """A report whose number was there before: the first one counts."""
+        self._offset += len(line) + 1
+        if number >= n and self._sums.get(number) != zlib.crc32(line):  # older ones were told when they were new
+            self._contradiction = f"The worker's reports hold number {number} twice, with different contents; the first counts."
+
+    def _remember(self, number: int, line: bytes) -> None:
+        self._sums[number] = zlib.crc32(line)
+        if len(self._sums) > _REMEMBERED:
+            del self._sums[next(iter(self._sums))]

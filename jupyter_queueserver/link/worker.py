@@ -242,6 +242,10 @@ class WorkerLink:
         """Sentence when `reports_since` met a report that cannot be read, with others behind it; None when all is well."""
         return self._spool.damage
 
+    def take_contradiction(self) -> str | None:
+        """Sentence when `reports_since` met two different reports of one number, once; None when that did not happen."""
+        return self._spool.take_contradiction()
+
     async def detach(self) -> None:
         """Let go of the worker without touching it."""
         await self._channel.close()

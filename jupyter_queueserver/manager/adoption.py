@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..instance import Instance, boot_id
-from ..link.environment import EnvironmentRecord, read_environment
+from ..link.environment import EnvironmentRecord, read_copied_environment, read_environment
 from ..link.errors import NotAdoptable
 from ..link.launch import IDENTITY_FILE, WorkerProcess, find_process
 from ..link.worker import WorkerLink
@@ -27,10 +27,11 @@ _LAUNCH_LIMIT = 10.0
 
 
 class Gone(NamedTuple):
-    """The recorded worker is dead, with the reason as a sentence."""
+    """The recorded worker is dead, with the reason as a sentence; ``copied``: it may live, but is that of another instance."""
 
     record: EnvironmentRecord
     reason: str
+    copied: bool = False
 
 
 async def find_worker(
@@ -53,14 +54,14 @@ async def find_worker(
     while True:
         record = read_environment(instance)
         if record is None:
-            return None
+            return _copied(instance)
         try:
             return await WorkerLink.adopt(instance, fence)
         except NotAdoptable as err:
             if not err.alive or _was_never_launched(record):
                 return Gone(record, err.reason)
             if not wanted():
-                return Gone(record, await _killed(record))
+                return Gone(record, await kill_recorded(record))
             if err.reason != told:
                 _log.warning("The worker cannot be adopted yet: %s", err.reason)
                 told = err.reason
@@ -69,13 +70,33 @@ async def find_worker(
         await asyncio.sleep(_RETRY)
 
 
+def _copied(instance: Instance) -> Gone | None:
+    found = read_copied_environment(instance)
+    if found is None:
+        return None
+    record, home = found
+    reason = f"This data directory is a copy of {home.path}: the worker stayed there, and so did the rest of what it did."
+    return Gone(record, reason, copied=True)
+
+
 def _was_never_launched(record: EnvironmentRecord) -> bool:
     if record.identity is not None or (Path(record.directory) / IDENTITY_FILE).exists():
         return False
     return record.boot_id != boot_id() or time.monotonic() - record.began > _LAUNCH_LIMIT
 
 
-async def _killed(record: EnvironmentRecord) -> str:
+def may_live(record: EnvironmentRecord) -> bool:
+    """Whether a process is, or may be, there that is the recorded worker."""
+    try:
+        _, watch = find_process(record)
+    except NotAdoptable as err:
+        return err.alive and not _was_never_launched(record)
+    watch.close()
+    return True
+
+
+async def kill_recorded(record: EnvironmentRecord) -> str:
+    """SIGKILL the recorded worker, whether it answers or not; returns the reason of its death."""
     try:
         identity, watch = find_process(record)
     except NotAdoptable as err:

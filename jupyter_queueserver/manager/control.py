@@ -17,6 +17,7 @@ from ..api.dispatch import refuse_envelope
 from ..core.errors import MalformedRequest
 from ..core.limits import CONNECTION_LIMIT, Encoding
 from .crowd import guard
+from .entrance import Entrance
 from .replies import Answerer, encode
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class ControlSocket:
             self._socket.close(linger=0)
             raise
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\x00")
+        self._entrance = Entrance(self.address)
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -94,9 +96,9 @@ class ControlSocket:
         with contextlib.suppress(zmq.ZMQError):
             await self._socket.send_multipart([*head, reply])
 
-    def admit(self, admit: bool) -> None:
-        """Take new connections, or none; those that are there stay.  Raises ``ZMQError`` if the address is taken meanwhile."""
-        (self._socket.bind if admit else self._socket.unbind)(self.address)
+    def admit(self, admit: bool) -> bool:
+        """Take new connections, or none; those that are there stay.  Returns whether that could be done."""
+        return self._entrance.admit(admit)
 
     async def close(self) -> None:
         """Let the answers that are under way go out, then close."""
@@ -104,4 +106,5 @@ class ControlSocket:
             await asyncio.wait(self._tasks, timeout=0.5)
         for task in self._tasks:
             task.cancel()
+        self._entrance.close()
         self._socket.close()

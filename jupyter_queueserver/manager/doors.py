@@ -7,7 +7,6 @@ on without it, because its queue must go on, and tries again until the address i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ import zmq.asyncio
 
 from ..instance.secrecy import close_socket
 from .control import ControlSocket
-from .crowd import LOOK, Crowd
+from .crowd import Crowd
 from .publish import InfoSocket
 from .replies import Answerer
 from .settings import Settings
@@ -57,7 +56,6 @@ class Doors:
         self._open: dict[str, Door] = {}
         self._taken: dict[str, str] = {}
         self._crowd = Crowd()
-        self._shut: dict[str, Door] = {}
 
     def open(self, *, patient: bool) -> None:
         """Bind them all; raises ``OSError`` with address and advice if one cannot be bound, unless `patient`."""
@@ -82,12 +80,11 @@ class Doors:
 
     def _make(self, name: str, address: str) -> Door:
         door = self._bind(name, address)
-        self._close_to_others(door)
-        return door
-
-    def _close_to_others(self, door: Door) -> None:
         if not self._settings.allow_remote:
             close_socket(door.address)
+        if self._crowd.is_full:
+            self._admit(door)
+        return door
 
     def _bind(self, name: str, address: str) -> Door:
         settings = self._settings
@@ -130,25 +127,21 @@ class Doors:
         return opened
 
     async def _watch_crowd(self) -> None:
-        """Shut the doors while there are so many connections that the manager's own work would suffer."""
+        """Let nobody more in while there are so many connections that the manager's own work would suffer."""
         while True:
-            await asyncio.sleep(LOOK)
-            if self._crowd.look() and self._crowd.is_full:
-                _log.warning("There are too many connections: no new ones are taken by TCP until some of them are closed.")
-                self._shut = dict(self._open)
-                for door in self._shut.values():
-                    door.admit(False)
-            elif self._shut and not self._crowd.is_full:
-                self._reopen()
+            await asyncio.sleep(self._crowd.pause)
+            if self._crowd.look():
+                if self._crowd.is_full:
+                    _log.warning("There are too many connections: no new ones are taken by TCP until some of them are closed.")
+                else:
+                    _log.warning("There are fewer connections again: new ones are taken.")
+                for door in self._open.values():
+                    self._admit(door)
 
-    def _reopen(self) -> None:
-        for name, door in list(self._shut.items()):
-            with contextlib.suppress(zmq.ZMQError):  # the address is not free yet
-                door.admit(True)
-                self._close_to_others(door)
-                del self._shut[name]
-        if not self._shut:
-            _log.warning("There are fewer connections again: new ones are taken.")
+    def _admit(self, door: Door) -> None:
+        """Take newcomers there, or none, as the crowd is."""
+        if not door.admit(not self._crowd.is_full):
+            _log.warning("This system cannot hold off new connections at %s.", door.address)
 
     @property
     def control_address(self) -> str | None:

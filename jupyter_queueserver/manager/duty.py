@@ -7,12 +7,15 @@ refused leaves the data directory exactly as it was.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
+from pathlib import Path
 
 import msgspec
 
+from ..instance.home import decode_at_home, encode_at_home, home_of
 from ..instance.paths import Instance
 from ..instance.process import Identity, identity_of, is_alive
 
@@ -57,7 +60,9 @@ class Occupied(Exception):
 class Duty:
     """The lock, held by this process until `release` or its death; made by `take_duty`."""
 
-    def __init__(self, handle: int, manager: Identity | None, *, stand_in: bool) -> None:
+    def __init__(self, instance: Instance, handle: int, manager: Identity | None, *, stand_in: bool) -> None:
+        self._home = msgspec.structs.replace(home_of(instance.data_dir), path="")  # a long one would not fit into the note
+        self._path = instance.watchdog_lock
         self._handle = handle
         self.note = DutyNote(watchdog=identity_of(), since=time.time(), manager=manager, stand_in=stand_in)
         self._write()
@@ -70,7 +75,27 @@ class Duty:
 
     def _write(self) -> None:
         # One write of fixed length: a reader sees the old note or the new one, never half of each.
-        os.pwrite(self._handle, msgspec.json.encode(self.note).ljust(_NOTE_SIZE), 0)
+        os.pwrite(self._handle, encode_at_home(self.note, self._home).ljust(_NOTE_SIZE), 0)
+
+    def keep(self) -> bool:
+        """Hold the lock also if somebody has removed its file; False if another process holds the lock of the new one."""
+        if _is_at(self._handle, self._path):
+            return True
+        try:
+            here = home_of(self._path.parent)
+            if (here.device, here.inode) != (self._home.device, self._home.inode):
+                return True  # the directory was moved away: what is there now is not ours
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return True  # the directory was deleted, or nothing can be opened now
+        if not _lock(handle):
+            os.close(handle)
+            return False
+        before, self._handle = self._handle, handle
+        with contextlib.suppress(OSError):
+            self._write()
+        os.close(before)
+        return True
 
     def release(self) -> None:
         """Give the duty up."""
@@ -78,13 +103,13 @@ class Duty:
 
 
 def read_duty(instance: Instance, *, living: bool = True) -> DutyNote | None:
-    """Return the note; None if there is none, it is unreadable, or (with ``living``) that watchdog is
-    dead.  Writes nothing."""
+    """Return the note; None if there is none, it is unreadable, came here with a copy of another data directory, or (with
+    ``living``) that watchdog is dead.  Writes nothing."""
     try:
-        note = msgspec.json.decode(instance.watchdog_lock.read_bytes(), type=DutyNote)
+        note = decode_at_home(instance.watchdog_lock.read_bytes(), DutyNote, instance.data_dir)
     except (OSError, msgspec.MsgspecError):
         return None
-    return note if not living or is_alive(note.watchdog) else None
+    return note if note is not None and (not living or is_alive(note.watchdog)) else None
 
 
 def take_duty(instance: Instance, *, patience: float = 0.0, stand_in: bool = False) -> Duty:
@@ -107,9 +132,9 @@ def take_duty(instance: Instance, *, patience: float = 0.0, stand_in: bool = Fal
     started = time.monotonic()
     while True:
         handle = _open(instance)
-        if _lock(handle):
+        if _lock(handle) and _is_at(handle, instance.watchdog_lock):
             before = read_duty(instance, living=False)
-            return Duty(handle, before.manager if before else None, stand_in=stand_in)
+            return Duty(instance, handle, before.manager if before else None, stand_in=stand_in)
         os.close(handle)
         note = read_duty(instance)
         # The owner may have taken it a moment ago and not have written his name yet.
@@ -124,6 +149,14 @@ def _open(instance: Instance) -> int:
     except FileNotFoundError:
         instance.prepare_data()
         return os.open(instance.watchdog_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether that is the file at this path: somebody may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def _lock(handle: int) -> bool:

@@ -37,10 +37,11 @@ from ..link.launch import sweep_sockets
 from ..link.messages import PROTOCOL
 from ..link.spool import SpoolReader
 from ..link.worker import WorkerLink
-from .adoption import Gone, find_worker
+from .adoption import Gone, find_worker, kill_recorded, may_live
 from .attention import Attention
 from .intake import Intake
 from .kernel import kernel_options
+from .once import SaidOnce
 from .orders import Orders
 from .settings import Settings
 from .writer import Writer
@@ -55,6 +56,7 @@ _CLOSING = 20.0
 _LAST_CLOSING = 5.0
 #: Seconds between two attempts at a worker or store that does not answer.
 _RETRY = 0.5
+_UNRECORDED = "The worker is gone; it was not recorded any more."
 #: Reports after which the worker is told that it may forget them.
 _ACK_EVERY = 500
 
@@ -101,6 +103,8 @@ class Environment:
             effects.DestroyEnvironment: self._destroy,
         }
         self._acknowledged = 0
+        self._stranger: str | None = None
+        self._recovered = asyncio.Event()
 
     def connect(self, writer: Writer) -> None:
         """Tell who decides; comes before anything else."""
@@ -126,6 +130,7 @@ class Environment:
         return await self._orders.read_metadata()
 
     async def _open(self, effect: effects.OpenEnvironment) -> None:
+        await self._refuse_a_second(effect.environment_id)
         startup = self._settings
         record = new_record(
             self._instance,
@@ -153,14 +158,31 @@ class Environment:
         self._attach(link)
         await self._greet(link)
 
+    async def _refuse_a_second(self, environment_id: str) -> None:
+        """The record of a worker that lives is never overwritten, whatever the store says: two would move the same devices."""
+        found = read_environment(self._instance)
+        if found is None or not may_live(found):
+            return
+        reason = "Another worker of this data directory is still there."
+        await self._intake.lost(environment_id, f"The worker was not started: {reason}")
+        if self._recovered.is_set() and self.link is None:
+            self._spawn(self.recover())
+        raise StateError(
+            f"RE Worker environment already exists. {reason}",
+            code="worker_unreachable",
+            hint="Nothing was opened. Look at the status in a moment: use that one, or end it with environment_destroy.",
+        )
+
     async def _greet(self, link: WorkerLink) -> None:
         """Become its manager, however long it takes until it answers."""
+        waiting = SaidOnce(_log)
         while not link.died.done():
             try:
                 await link.hello(self._fence)
             except WorkerUnreachable as err:
-                _log.warning("The new worker does not answer yet: %s", err.msg)
+                waiting.failed(f"The new worker does not answer yet: {err.msg}")
             else:
+                waiting.over("The new worker answers.")
                 return
 
     async def _close(self, effect: effects.CloseEnvironment) -> None:
@@ -220,8 +242,7 @@ class Environment:
             link = self.link
             await self._intake.apply(link.environment_id, link.reports_since)
             await self._acknowledge(link)
-            if link.damage is not None and link.damage != self._writer.state.environment.alarm:
-                await self._intake.cannot_be_read(link.damage)
+            await self._intake.tell_damage(link)
 
     async def _acknowledge(self, link: WorkerLink) -> None:
         environment_id, committed = self._writer.committed_reports  # what is only applied may be needed again
@@ -250,8 +271,8 @@ class Environment:
             self.link = None
         await self._intake.lost(link.environment_id, reason)
 
-    async def _bury(self, record: EnvironmentRecord, reason: str) -> None:
-        """Tell the relay, and take away what only a living worker may have."""
+    async def _bury(self, record: EnvironmentRecord, reason: str, *, copied: bool = False) -> None:
+        """Tell the relay, and take away what only a living worker may have; of one of another instance the record alone."""
         while True:
             try:
                 mark_dead(self._instance.journal, record.environment_id, reason, time.time())
@@ -260,6 +281,10 @@ class Environment:
                 await asyncio.sleep(_RETRY)
             else:
                 break
+        if copied:
+            _log.warning("%s Nothing of it is touched.", reason)
+            remove_environment(self._instance)
+            return
         sweep_sockets(record)
         self._forget(record)
 
@@ -269,20 +294,33 @@ class Environment:
             remove_environment(self._instance)
 
     async def catch_up(self) -> None:
-        """Apply what the worker told since the last commit, before anybody is answered."""
+        """Apply what the worker told since the last commit, before anybody is answered.
+
+        A worker of which the store knows nothing is made known, so that nobody opens a second one before it is adopted.
+        """
         await self._intake.catch_up()
+        found, known = read_environment(self._instance), self._writer.state.environment
+        if known.state == "closed" and found is not None and found.environment_id != known.environment_id and may_live(found):
+            await self._meet_stranger(found, "The manager has not heard from it yet.")
 
     async def recover(self) -> None:
         """Find the worker that an earlier manager left, or learn what became of it."""
         spools: dict[str, SpoolReader] = {}
 
         async def meanwhile(record: EnvironmentRecord, reason: str) -> None:
+            if record.environment_id != self._writer.state.environment.environment_id:
+                await self._meet_stranger(record, reason)
             spool = spools.setdefault(record.environment_id, SpoolReader(record.reports))
             await self._intake.apply_unreachable(record.environment_id, spool, reason)
 
+        self._recovered.clear()
         found = await find_worker(self._instance, self._fence, self._is_worker_wanted, meanwhile)
-        known = self._writer.state.environment
-        if isinstance(found, WorkerLink) and found.environment_id != known.environment_id:
+        await self._conclude(found)
+        self._recovered.set()
+
+    async def _conclude(self, found: WorkerLink | Gone | None) -> None:
+        known = self._writer.state.environment.environment_id
+        if isinstance(found, WorkerLink) and (found.environment_id != known or known == self._stranger):
             await self._adopt_foreign(found)
             return
         if isinstance(found, WorkerLink):
@@ -291,23 +329,31 @@ class Environment:
             outdated = found.facts is not None and found.facts.protocol < PROTOCOL
             await self._intake.submit(functools.partial(worker_adopted, outdated=outdated))
             return
-        reason = "The worker is gone; it was not recorded any more."
+        reason = _UNRECORDED
+        copied = isinstance(found, Gone) and found.copied
         if isinstance(found, Gone):
-            reason = explained(found.reason, found.record.console)
-            await self._bury(found.record, reason)
-        await self._lost(reason)
+            reason = found.reason if copied else explained(found.reason, found.record.console)
+            await self._bury(found.record, reason, copied=copied)
+        await self._lost(reason, copied=copied)
 
-    async def _lost(self, reason: str) -> None:
-        """The worker of the environment in the store is gone."""
+    async def _lost(self, reason: str, *, copied: bool = False) -> None:
+        """The worker of the environment in the store is gone; ``copied``: it was left with the original of this directory."""
         known = self._writer.state.environment
         if known.state != "closed" and known.environment_id is not None:
             await self._intake.apply_last(known.environment_id)
-            await self._intake.lost(known.environment_id, reason)
+            await self._intake.lost(known.environment_id, reason, copied=copied)
+
+    async def _meet_stranger(self, record: EnvironmentRecord, reason: str) -> None:
+        """A worker lives of which the store knows nothing, and does not answer (yet): it is the one environment all the same."""
+        await self._lost(_UNRECORDED)
+        self._stranger = record.environment_id
+        await self._intake.stranger_unreachable(record.environment_id, reason)
 
     async def _adopt_foreign(self, link: WorkerLink) -> None:
         """Let a worker of which the store knows nothing finish its plan: the store was moved away, or forgets."""
         _log.warning("A worker is found that was opened with another store; its plan goes on, nothing more is started in it.")
-        await self._lost("The worker is gone; it was not recorded any more.")
+        if self._writer.state.environment.environment_id != link.environment_id:
+            await self._lost(_UNRECORDED)
         facts = link.facts
         rule = functools.partial(
             foreign_worker_adopted,
@@ -325,6 +371,7 @@ class Environment:
         """End the worker because the manager ends: in order if it is idle, else by force."""
         link = self.link
         if link is None:
+            await self._end_unreached()
             return
         with contextlib.suppress(QueueServerError):  # without the store the next manager finds out by itself
             await self._writer.submit(environment_rules.end_with_manager)
@@ -335,6 +382,21 @@ class Environment:
             await link.kill()
         if self._funeral is not None:
             await asyncio.wait({self._funeral}, timeout=_LAST_CLOSING)
+
+    async def _end_unreached(self) -> None:
+        """`end` for a worker that lives and was not adopted; what became of it is put on record by `recover`."""
+        record = read_environment(self._instance)
+        if record is None or not may_live(record):
+            return
+        with contextlib.suppress(QueueServerError):
+            await self._writer.submit(environment_rules.end_with_manager)
+        _log.warning("The worker does not answer this manager, which ends; it is killed.")
+        await kill_recorded(record)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_CLOSING):
+                await self._recovered.wait()
+                if self._funeral is not None:
+                    await asyncio.wait({self._funeral})
 
     async def detach(self) -> None:
         """Let go of the worker; it goes on."""

@@ -19,6 +19,7 @@ import zmq.asyncio
 
 from ..core import codec
 from ..core.changes import AnyChange
+from ..core.history import TAIL_ENTRIES
 from ..core.mirror import public, snapshot
 from ..core.state import State
 from ..instance.secrecy import close_socket
@@ -48,7 +49,7 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str | None = None
     since: int = 0
     console: int | None = None
-    history: int = 200
+    history: int = TAIL_ENTRIES
 
 
 class _Request(msgspec.Struct, frozen=True):

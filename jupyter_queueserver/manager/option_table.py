@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.addresses import CONTROL_PORT, FIRST_VERSION_CONTROL, INFO_PORT
+from ..core.redis_address import DEFAULT_PREFIX
 
 
 class Given(NamedTuple):
@@ -319,7 +320,7 @@ OPTIONS: tuple[Option, ...] = (
         ("--redis-name-prefix",),
         str,
         "network/redis_name_prefix",
-        "begin of the names of all keys in the Redis server (qs_default)",
+        f"begin of the names of all keys in the Redis server ({DEFAULT_PREFIX})",
         metavar="NAME",
     ),
     Option(

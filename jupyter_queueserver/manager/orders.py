@@ -24,6 +24,7 @@ from ..link.errors import WorkerUnreachable
 from ..link.messages import Allowed
 from ..link.worker import WorkerLink
 from .intake import Intake
+from .once import SaidOnce
 from .writer import Writer
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ _HELD = (
     "The plan holds the RunEngine, which will do this when the plan lets go. "
     "If that takes too long, the key re_pending of the status says what can be done next."
 )
+_LOOK_AGAIN = "There is nothing left to pause or to end: look at the status in a moment."
+_WAITS = "There is nothing left to pause or to end. How it ended is written down, and the queue goes on, when the store is back."
 _UNKNOWN = "Plan execution status was lost: the worker had this item before, and its report is gone"
 #: Looks for the report of an item that the worker had before.
 _PATIENCE = 20
@@ -81,11 +84,12 @@ class Orders:
 
     async def _start(self, effect: effects.StartItem) -> None:
         item = effect.item
+        waiting = SaidOnce(_log)
         while self._link() is not None and self._is_running(item):
             try:
                 reply = await self.told(lambda link: link.start(item, self._fence, self._allowed(item)))
             except WorkerUnreachable as err:
-                _log.warning("Item %s could not be handed over yet: %s", item.item_uid, err.msg)
+                waiting.failed(f"Item {item.item_uid} could not be handed over yet: {err.msg}")
                 await asyncio.sleep(_RETRY)
                 continue
             except WorkerRefused as err:
@@ -93,6 +97,7 @@ class Orders:
                     raise
                 await self._intake.submit(functools.partial(_end_refused, item_uid=item.item_uid, msg=err.msg))
             else:
+                waiting.over(f"Item {item.item_uid} is handed over.")
                 if not reply.accepted and reply.fate in ("ended", "withdrawn"):
                     await self._learn_ending(item)
             return
@@ -130,19 +135,33 @@ class Orders:
     async def _pause(self, effect: effects.PauseEngine) -> str:
         try:
             heard = await self.told(lambda link: link.pause(effect.deferred, self._fence))
-        except (WorkerRefused, ServiceError):
+        except (WorkerRefused, ServiceError) as err:
+            ended = self._has_ended(err)
             await self._intake.submit(execution_rules.pause_failed, durable=False)
+            if ended is not None:
+                raise ended from err
             raise
         return "" if heard else _HELD
 
     async def _break_off(self, effect: effects.BreakOffPlan) -> str:
         try:
             heard = await self.told(lambda link: link.break_off(effect.command, self._fence))
-        except (WorkerRefused, ServiceError):
+        except (WorkerRefused, ServiceError) as err:
+            ended = self._has_ended(err)
             rule = functools.partial(pending_rules.break_off_failed, command=effect.command, before=effect.before)
             await self._intake.submit(rule, durable=False)
+            if ended is not None:
+                raise ended from err
             raise
         return "" if heard else _HELD
+
+    def _has_ended(self, err: QueueServerError) -> StateError | None:
+        """What to say if the worker runs no plan any more and its end is not part of the state yet; None: it is not so."""
+        if err.code != "not_running" or self._writer.state.running is None:
+            return None
+        if (refused := self._writer.store_refusal) is None:
+            return StateError("The plan has just ended; its report is on its way.", code=err.code, hint=_LOOK_AGAIN)
+        return StateError(f"The plan has ended; its report waits for the store. {refused}", code=err.code, hint=_WAITS)
 
     async def _continue(self, effect: effects.ContinueEngine) -> None:
         asked = False
@@ -170,11 +189,12 @@ class Orders:
 
     async def _start_task(self, effect: effects.StartTask) -> None:
         uid = effect.task.task_uid
+        waiting = SaidOnce(_log)
         while self._link() is not None and any(task.task_uid == uid for task in self._writer.state.tasks):
             try:
                 await self.told(lambda link: link.start_task(effect.task, self._fence))
             except WorkerUnreachable as err:
-                _log.warning("Task %s could not be handed over yet: %s", uid, err.msg)
+                waiting.failed(f"Task {uid} could not be handed over yet: {err.msg}")
                 await asyncio.sleep(_RETRY)
                 continue
             except WorkerRefused as err:
@@ -182,6 +202,7 @@ class Orders:
                     raise
                 await self._intake.submit(functools.partial(task_rules.refused, task_uid=uid))
                 raise task_rules.refusal(uid, err) from err
+            waiting.over(f"Task {uid} is handed over.")
             # It need not be committed: a manager that does not know it hands the task over again, and learns it.
             await self._intake.submit(functools.partial(task_rules.accepted, task_uid=uid), durable=False)
             return

@@ -13,6 +13,7 @@ import zmq.asyncio
 
 from ..core.limits import Encoding
 from .crowd import guard
+from .entrance import Entrance
 from .replies import encode
 from .sending import send_now
 
@@ -53,6 +54,7 @@ class InfoSocket:
             self._socket.close(linger=0)
             raise
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\x00")
+        self._entrance = Entrance(self.address)
 
     async def run(self) -> None:
         """Publish the status at each change and once a second, until cancelled."""
@@ -76,10 +78,11 @@ class InfoSocket:
         with contextlib.suppress(zmq.ZMQError):
             send_now(self._socket, [topic, payload])
 
-    def admit(self, admit: bool) -> None:
-        """Take new subscribers, or none; those that are there stay.  Raises ``ZMQError`` if the address is taken meanwhile."""
-        (self._socket.bind if admit else self._socket.unbind)(self.address)
+    def admit(self, admit: bool) -> bool:
+        """Take new subscribers, or none; those that are there stay.  Returns whether that could be done."""
+        return self._entrance.admit(admit)
 
     def close(self) -> None:
         """Close the socket."""
+        self._entrance.close()
         self._socket.close()

@@ -142,7 +142,10 @@ class Answerer:
         try:
             said = await _worker_answers(outcome.effects)
         except QueueServerError:
-            await self._writer.forget(key)
+            try:
+                await self._writer.forget(key)
+            except QueueServerError as err:  # who asked is told what the worker said; a repetition gets the record's reply
+                _log.warning("The record of a request that the worker refused stays: %s", err.msg)
             raise
         if not said:
             return outcome.result

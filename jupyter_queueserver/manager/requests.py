@@ -6,15 +6,29 @@ It keeps no replies; which requests were done is in the state, and their replies
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from ..core.requests import RequestKey
+from ..core.requests import RequestKey, unpacked
 from ..core.rules.requests import PROMISED, reused
+from ..storage import Store
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+def stored_reply(store: Store, request_id: str) -> bytes | None:
+    """Return the reply (JSON text) of a recorded request, None if it is not there or damaged; in the store's thread."""
+    kept = store.request_reply(request_id)
+    try:
+        return None if kept is None else unpacked(kept)
+    except ValueError as err:
+        _log.error("The reply to the request '%s' is lost: %s.", request_id, err)
+        return None
 
 
 class UnderWay:
@@ -58,9 +72,11 @@ class Recent:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._times: deque[float] = deque()
+        self._is_full = False
 
     def note(self) -> None:
         """One was recorded."""
+        self._is_full = False
         self._times.append(self._clock())
 
     def count(self) -> int:
@@ -69,3 +85,9 @@ class Recent:
         while self._times and self._times[0] < oldest:
             self._times.popleft()
         return len(self._times)
+
+    def refused(self, why: str) -> None:
+        """There was no room for one: say so in the log, once until there is room again."""
+        if not self._is_full:
+            self._is_full = True
+            _log.warning("Requests with an id are refused, and clients do without: %s", why)

@@ -21,19 +21,17 @@ from msgspec.structs import replace
 
 from ..api import Context
 from ..core import effects
-from ..core.catalogue import Catalogue
 from ..core.changes import AnyChange, AutostartSet, PermissionsSet, apply, begin_life
 from ..core.config import Config
-from ..core.decision import Step
 from ..core.errors import PermissionsInvalid, StateError
 from ..core.permissions import Permissions
 from ..core.rules.environment import end_if_idle
 from ..core.rules.permissions import PermissionFiles
-from ..core.rules.requests import forget_outlived
-from ..core.state import State
+from ..core.state import State, first_state
 from ..core.status import manager_state
 from ..documents.launch import find_relay
 from ..instance import Runtime, identity_of, remove_runtime, write_runtime
+from ..instance.fence import keep_fence, read_fence
 from ..instance.secrecy import close_socket
 from ..storage import Owner, Store
 from ..version import __version__
@@ -104,7 +102,7 @@ class Service:
 
     async def run(self) -> int:
         """Serve until the end; returns the exit status."""
-        fence = self._store.acquire(self._owner())
+        fence = self._acquired()
         self._instance.prepare()  # the directory of the sockets may have been cleaned away since the last life
         self._heartbeat = Heartbeat(
             self._instance, use_pidfd=self._settings.use_pidfd, on_watchdog=lambda _: self._write_runtime()
@@ -129,6 +127,15 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._close()
 
+    def _acquired(self) -> int:
+        """Take the store; returns a fence above that of every manager of this data directory, whatever the store remembers."""
+        fence = self._store.acquire(self._owner(), at_least=read_fence(self._instance) + 1)
+        try:
+            keep_fence(self._instance, fence)
+        except OSError as err:  # the store has it; without both a worker that obeys nobody is told in the status
+            _log.error("The fence %d could not be written down in the data directory: %s", fence, err)
+        return fence
+
     def _owner(self) -> Owner:
         return Owner(
             host=socket.gethostname(),
@@ -152,7 +159,7 @@ class Service:
                 raise
             _log.error("%s; the permissions before it stay.", err.msg)
         if loaded is None:
-            state = State(catalogue=Catalogue({}, {}, permissions or Permissions.default()))
+            state = first_state(permissions)
         else:
             state = begin_life(loaded)
         for _, text in state.catalogue.permissions.dangers:
@@ -164,10 +171,6 @@ class Service:
         for change in self._lists.news(state):
             state = self._committed(state, change)
         self._lists.taken_over()
-        step = Step(state, self._started, new_uid, self._config)
-        forget_outlived(step)
-        for change in step.changes:
-            state = self._committed(state, change)
         return replace(state, time=self._started)
 
     def _with_permissions(self, state: State, permissions: Permissions, *, stored: bool) -> State:

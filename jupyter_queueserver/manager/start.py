@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..instance.home import copied_from
 from ..instance.launch import spawn_detached, watchdog_command
 from ..instance.paths import Instance
 from ..instance.process import Identity, ProcessWatch, is_alive
@@ -126,6 +127,8 @@ def _on_duty(instance: Instance, options: StartOptions, duty: Duty, report: Call
     if not foreground:  # its options are read: it holds nobody's directory any longer
         os.chdir(instance.data_dir)
     voice = Voice(sys.stdout, instance.logs / "watchdog.log" if foreground else None)
+    if (told := _told_of_copy(instance)) is not None:
+        voice.say(told)
     if living is not None and options.settings is not None:
         _announce_adoption(settings, kept, living, voice)
     try:
@@ -181,6 +184,17 @@ def _announce_adoption(settings: Settings, kept: Settings | None, living: Identi
     voice.say(text)
 
 
+def _told_of_copy(instance: Instance) -> str | None:
+    """Sentence if this directory was copied from one where something ran; it is true until a manager has begun here."""
+    home = copied_from(instance)
+    if home is None:
+        return None
+    return (
+        f"This data directory is a copy of {home.path}: what runs there is not touched, and an item that was running counts as"
+        " interrupted here."
+    )
+
+
 def describe_owner(instance: Instance, note: DutyNote | None) -> str:
     """Sentence that names who is on duty, since when, and how his manager is reached."""
     who = "another process"
@@ -221,6 +235,8 @@ def detach(instance: Instance, options: StartOptions) -> int:
 def _start_in_background(instance: Instance, options: StartOptions, deadline: float) -> StartReport:
     instance.prepare_data()
     log = instance.logs / "watchdog.log"
+    if (told := _told_of_copy(instance)) is not None:
+        _complain(told)
     receiver, sender = os.pipe()
     sealed = seal_secrets(os.environ)
     try:

@@ -17,6 +17,7 @@ from ..core.decision import Step
 from ..core.errors import ServiceError
 from ..storage import Store
 from ..storage.watched import Condition, HistoryLost
+from .once import SaidOnce
 from .writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ async def attend_store(store: Store, writer: Writer, on_lost: Callable[[], None]
     watch = getattr(store, "watch", None)  # not isinstance: the store may be wrapped for a test
     if watch is not None:
         watch(told)
+    waiting = SaidOnce(_log)
     while True:
         condition = await said.get()
         while not said.empty():  # only the last word counts
@@ -49,19 +51,21 @@ async def attend_store(store: Store, writer: Writer, on_lost: Callable[[], None]
             continue
         writer.store_says(condition.failure, condition.alarm)
         if condition.stale:
-            await _write_anew(writer)
+            await _write_anew(writer, waiting)
 
 
-async def _write_anew(writer: Writer) -> None:
+async def _write_anew(writer: Writer, waiting: SaidOnce) -> None:
     """Bring the store to the present state; if it fails, the store says again that it is stale."""
     try:
-        await writer.submit(functools.partial(_begin_history, first=0))
-    except HistoryLost as lost:
-        _log.error("%s", lost.msg)
-        with suppress(ServiceError):
+        try:
+            await writer.submit(functools.partial(_begin_history, first=0))
+        except HistoryLost as lost:
+            waiting.failed(lost.msg)
             await writer.submit(functools.partial(_begin_history, first=lost.first))
     except ServiceError as err:
-        _log.info("The store could not be written anew yet: %s", err.msg)
+        waiting.failed(f"The store could not be written anew yet: {err.msg}")
+    else:
+        waiting.over("The store is written anew.")
 
 
 def _begin_history(step: Step, first: int) -> None:

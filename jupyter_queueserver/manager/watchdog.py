@@ -93,6 +93,7 @@ class Watchdog:
         now = time.monotonic()
         self._heard = now
         self._heard_once = False
+        self._is_stranger = False
         self._ready_at: float | None = None
         self._ending_at: float | None = None
         self._failed: str | None = None
@@ -102,12 +103,15 @@ class Watchdog:
         self._killed = False
 
     def adopt(self, identity: Identity) -> bool:
-        """Watch a manager that lives already; False if it does not live any more."""
+        """Watch a manager that lives already; False if it does not live any more.
+
+        It is killed for its silence only if it was heard once: else it may be that of another instance.
+        """
         self._manager = Supervised.adopt(identity, use_pidfd=self._settings.use_pidfd)
         if self._manager is None:
             return False
         self._forget_life()
-        self._heard_once, self._ready_at = True, time.monotonic()
+        self._is_stranger, self._ready_at = True, time.monotonic()
         self._restarts.is_ready()
         self._duty.set_manager(identity)
         self._report(None)
@@ -196,13 +200,14 @@ class Watchdog:
         return min(times)
 
     def _silent_at(self) -> float:
-        return self._heard + self._limit * (1.0 if self._heard_once else START_FACTOR)
+        return self._heard + self._limit * (1.0 if self._heard_once or self._is_stranger else START_FACTOR)
 
     def _take_beat(self, beat: Beat) -> None:
         if self._manager is None or beat.pid != self._manager.identity.pid:
             return  # of a manager that is dead already
         self._heard = time.monotonic()
         self._heard_once = True
+        self._is_stranger = False
         if beat.kind == "ready" and self._ready_at is None:
             self._ready_at = self._heard
             self._restarts.is_ready()
@@ -226,6 +231,8 @@ class Watchdog:
     def _take_signals(self) -> None:
         while self._signals:
             number = self._signals.pop(0)
+            for beat in self._bell.hear():  # what the manager said before the signal came counts first
+                self._take_beat(beat)
             if self._result is not None:
                 return
             if number == GIVE_WAY:
@@ -256,6 +263,10 @@ class Watchdog:
 
     def _step(self, now: float) -> None:
         if self._result is not None:
+            return
+        if not self._duty.keep():
+            self._say("The lock of this directory was removed, and another start-re-manager holds the new one; this watch ends.")
+            self._result = 1
             return
         if self._manager is None:
             if self._start_at is None or now >= self._start_at:
@@ -291,10 +302,22 @@ class Watchdog:
             try:
                 self._bell.repair()
             except OSError as error:  # the next manager is started with another directory
-                self._kill(f"cannot be heard any more ({error})")
+                self._end_silence(f"cannot be heard any more ({error})")
             self._heard = now
             return
-        self._kill(f"has been silent for {now - self._heard:.1f} s")
+        self._end_silence(f"has been silent for {now - self._heard:.1f} s")
+
+    def _end_silence(self, reason: str) -> None:
+        """Kill the silent manager; one that was adopted and never heard at this bell is left alone."""
+        if not self._is_stranger or self._manager is None:
+            self._kill(reason)
+            return
+        pid = self._manager.identity.pid
+        self._say(
+            f"The manager (process {pid}) {reason} and was never heard here; it is left as it is. It hangs, or belongs to another"
+            f" data directory. If it is that of {self._settings.data_dir}, end it with `kill -9 {pid}` and start again."
+        )
+        self._result = 1
 
     def _kill(self, reason: str) -> None:
         if self._manager is not None:

@@ -26,13 +26,14 @@ from ..core.config import Config
 from ..core.decision import Step
 from ..core.effects import AnyEffect, StopManager
 from ..core.errors import QueueServerError, ServiceError, StateError, StoreUnavailable
-from ..core.requests import RequestKey
+from ..core.requests import RequestKey, unpacked
 from ..core.rules.autostart import conclude
 from ..core.rules.environment import end_with_manager
-from ..core.rules.requests import forget, is_recorded
+from ..core.rules.requests import TooManyRequestIds, forget, forget_outlived, is_recorded
 from ..core.state import State
 from ..storage import FenceLost, Store
-from .requests import Recent
+from .once import SaidOnce
+from .requests import Recent, stored_reply
 from .tidying import Tidying
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ _log = logging.getLogger(__name__)
 _SLICE = 0.002
 #: Changes after which even those are committed that could be read again from the spool.
 _UNCOMMITTED = 1000
+
+#: Seconds between two times that old request ids are forgotten.
+_PAUSE = 0.05
 
 #: Seconds after which the queue is tried to be started by itself again, when the store did not take it.
 _RETRY = 1.0
@@ -129,6 +133,7 @@ class Writer:
         self._is_ending = False
         self._is_waiting = False
         self._retry: asyncio.TimerHandle | None = None
+        self._start_waits = SaidOnce(_log)
         self._tidying = Tidying(store, self._thread)
         self._refused: str | None = None
         self._damage: str | None = None
@@ -140,14 +145,19 @@ class Writer:
     def store_failure(self) -> str | None:
         return self._refused or self._damage
 
+    @property
+    def store_refusal(self) -> str | None:
+        """Why the store takes no changes just now; None if it does."""
+        return self._refused
+
     def store_says(self, refused: str | None, damage: str | None) -> None:
         """Take what the store says by itself: why it takes no changes just now, and what was lost of it; None: neither."""
         self._store_answered(refused)
-        if damage is not None and damage != self._damage:
+        if damage != self._damage:
             self.store_damaged(damage)
 
-    def store_damaged(self, found: str) -> None:
-        """Show to everybody that the store is damaged, which is used all the same."""
+    def store_damaged(self, found: str | None) -> None:
+        """Show to everybody that the store is damaged, which is used all the same; None: that is no news any more."""
         self._damage = found
         self._publish([], self.state.seq + 1)
 
@@ -164,15 +174,30 @@ class Writer:
 
     async def run(self) -> None:
         """Serve inputs until cancelled."""
-        tidying = asyncio.create_task(self._tidying.run())
+        beside = [asyncio.create_task(work) for work in (self._tidying.run(), self._forget_outlived())]
         try:
             while True:
                 await self._serve(await self._inputs.get())
                 if self._is_ending:  # before the next input: a report must not start an item that would be killed at once
                     await self._close_queue()
         finally:
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _forget_outlived(self) -> None:
+        """Give up what an earlier manager left of old requests: in the background, for that may be many."""
+
+        def rule(step: Step) -> None:
+            forget_outlived(step, young=self._recent.count())
+
+        try:
+            is_more = len(self.state.requests) > 0
+            while is_more:
+                is_more = (await self.submit(rule)).changed
+                await asyncio.sleep(_PAUSE)
+        except QueueServerError as err:  # each request that is recorded gives up some, too
+            _log.warning("Old request ids are not forgotten yet: %s", err.msg)
 
     async def _serve(self, entry: _Input) -> None:
         try:
@@ -198,11 +223,13 @@ class Writer:
         try:
             await self._decide(_Input(conclude, True, False, done))
         except ServiceError as err:
-            _log.warning("The queue could not be started by itself: %s", err.msg)
+            self._start_waits.failed(f"The queue could not be started by itself: {err.msg}")
             if self._retry is None:
                 self._retry = asyncio.get_running_loop().call_later(_RETRY, self._try_again)
         except Exception:  # noqa: BLE001 - boundary of one input, as above
             _log.exception("The queue could not be started by itself, by a fault of the server.")
+        else:
+            self._start_waits.over("The queue can start by itself again.")
 
     def _try_again(self) -> None:
         self._retry = None
@@ -262,7 +289,11 @@ class Writer:
             return decide_once(call, step, key, prepared, fetched, young=self._recent.count())
 
         free = call.method.even_without_store
-        outcome = await self.submit(rule, is_wish=True, even_without_store=free, asker=call.asker())
+        try:
+            outcome = await self.submit(rule, is_wish=True, even_without_store=free, asker=call.asker())
+        except TooManyRequestIds as err:
+            self._recent.refused(err.msg)
+            raise
         if isinstance(outcome.result, Repeated):
             outcome.result = await self._reply_to(outcome.result.request_id)
         return outcome
@@ -282,9 +313,9 @@ class Writer:
     async def _reply_to(self, request_id: str) -> Verbatim:
         for change in self._uncommitted:
             if isinstance(change, RequestRecorded) and change.reply and change.record and change.record.request_id == request_id:
-                return change.reply
+                return Verbatim.of_text(unpacked(change.reply))
         loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(self._thread, self._store.request_reply, request_id)
+        text = await loop.run_in_executor(self._thread, stored_reply, self._store, request_id)
         if text is None:
             raise ServiceError(
                 f"The request with the id '{request_id}' was done, but its reply is not known any more.",

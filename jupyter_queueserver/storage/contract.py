@@ -89,8 +89,13 @@ class Store(Protocol):
     `history_number` may be called from any thread at any time, also while another one commits.
     """
 
-    def acquire(self, owner: Owner) -> int:
+    def acquire(self, owner: Owner, at_least: int = 1) -> int:
         """Take the store and return the fence number, greater than every one before.
+
+        Parameters
+        ----------
+        at_least
+            The fence is no smaller than this: numbers below were used by managers of which the store knows nothing any more.
 
         Raises
         ------
@@ -148,7 +153,7 @@ class Store(Protocol):
         ...
 
     def request_reply(self, request_id: str) -> bytes | None:
-        """Return the reply (JSON text) of a recorded request, None if there is none; by the thread that commits.
+        """Return the reply of a recorded request as it was given, None if there is none; by the thread that commits.
 
         `load` gives the records, whose replies are nowhere but here: a commit with ``RequestRecorded`` keeps both, one with
         ``RequestsForgotten`` drops both.  Raises `StoreUnavailable` or `StoreBroken`.

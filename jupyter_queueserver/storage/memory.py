@@ -90,9 +90,9 @@ class MemoryStore:
         self.disk = MemoryDisk() if disk is None else disk
         self._fence = 0
 
-    def acquire(self, owner: Owner) -> int:
+    def acquire(self, owner: Owner, at_least: int = 1) -> int:
         """Raise the fence and return it; there is no lease, so nobody is refused."""
-        self.disk.fence += 1
+        self.disk.fence = max(self.disk.fence + 1, at_least)
         self.disk.owner = owner
         self._fence = self.disk.fence
         return self._fence

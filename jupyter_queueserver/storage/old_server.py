@@ -17,12 +17,12 @@ from ..core.errors import QueueServerError, ServiceError
 from ..core.items import Item
 from ..core.locks import Lock, key_digest
 from ..core.permissions import Permissions
+from ..core.redis_address import DEFAULT_PREFIX
 from ..core.state import QueueMode
 from .backup_file import Content
 
 T = TypeVar("T")
 
-DEFAULT_PREFIX = "qs_default"
 #: seconds to wait for an answer
 _TIMEOUT = 5.0
 #: names of the keys behind the prefix: lists of items, and single texts

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from ..core.items import Item
 from ..core.rules.restore import Restored, append_entries, return_running
 from ..core.sequence import ItemSequence
-from ..core.state import State
+from ..core.state import State, first_state
 from .contract import Owner, StoreBroken
 from .rebuilding import rebuilding
-from .restoring import Filling, first_state
+from .restoring import Filling
 from .salvage import Findings, Salvage, check_version, missing_parts
 from .soundness import look_wholly
 from .sqlite import SqliteStore

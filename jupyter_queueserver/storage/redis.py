@@ -28,7 +28,7 @@ from .redis_durability import weaknesses
 from .redis_keeper import LEASE, Keeper
 from .redis_owner import RedisOwned, life_of_dead_owner, owner_in
 from .redis_rewrite import write_anew
-from .redis_server import RedisServer, StoreFull, Word
+from .redis_server import AnswerLost, RedisServer, StoreFull, Word
 from .texts import StoredHistory, requests_of, state_of
 from .watched import Condition, EnvironmentElsewhere, HistoryLost
 
@@ -40,6 +40,14 @@ _READ = 500
 _READ_ITEMS, _READ_BYTES = 2000, 8_000_000
 #: entries of the history that are cleared away at once; about 10 ms
 _TIDY = 2000
+
+#: what is said of a commit whose answer was lost; see the script
+_IN_DOUBT = (
+    "It will be taken back as soon as the server answers; if the manager ends before that, it may have been made."
+    " See that the server runs, look at the state, then repeat."
+)
+#: seconds for which the last time that everything had to be written anew is told; after a good day it is no news
+_REMEMBERED = 24 * 3600.0
 
 #: how a server stands that holds something else than was committed last: what is said about it
 _STALE = {"empty": "empty", "older": "in an older state", "damaged": "damaged"}
@@ -70,6 +78,7 @@ class RedisStore:
         self._open: RedisServer | None = None
         self._keeper: Keeper | None = None
         self._lock = threading.RLock()
+        self._telling = threading.RLock()  # of its own: who wants to be told does not wait for a server that hangs
         self._life = uuid.uuid4().hex
         self._id = ""
         self._host = ""
@@ -80,17 +89,19 @@ class RedisStore:
         self._attempt = 0
         self._is_empty = True
         self._stale: str | None = None
+        self._stale_detail = ""
         self._is_lost = False
         self._failure: StoreUnavailable | None = None
         self._forgotten = 0
-        self._alarms: list[str] = []
+        self._alarm: str | None = None
+        self._alarm_until = 0.0
         self.remarks: tuple[str, ...] = ()
         self._told: Callable[[Condition], None] = lambda condition: None
         self._condition = Condition()
 
     # -- owning --------------------------------------------------------------------------------
 
-    def acquire(self, owner: Owner) -> int:
+    def acquire(self, owner: Owner, at_least: int = 1) -> int:
         """Take the lease and raise the fence; see the protocol for what it raises.
 
         Raises
@@ -103,7 +114,7 @@ class RedisStore:
             dead = life_of_dead_owner(server, owner)
             self._owner, self._host, self._since = msgspec.json.encode(owner), owner.host, time.time()
             taking: list[Word] = [dead, self._owner, uuid.uuid4().hex, repr(self._since), self._lease, owner.host]
-            found, *more = server.call("acquire", self._life, 0, 0, *taking, int(self._take_over))
+            found, *more = server.call("acquire", self._life, 0, 0, *taking, int(self._take_over), at_least)
             self._check_taken(found.decode(), more)
         except BaseException:
             server.close()
@@ -157,7 +168,7 @@ class RedisStore:
             return
         if self._failure is None:
             with suppress(StoreUnavailable):  # then it runs out
-                server.call("release", self._life, 0, 0)
+                server.call("release", *self._asking())
         server.close()
 
     # -- reading -------------------------------------------------------------------------------
@@ -242,6 +253,12 @@ class RedisStore:
         """Keep the changes in one step; raises `FenceLost` or `StoreUnavailable`."""
         if not changes:
             return
+        try:
+            self._commit(changes, after)
+        except AnswerLost as error:
+            raise StoreUnavailable(error.msg, hint=_IN_DOUBT) from error
+
+    def _commit(self, changes: Sequence[AnyChange], after: State) -> None:
         with self._turn() as server:
             if self._is_empty or self._stale is not None:
                 self._write_anew(server, changes, after)
@@ -270,9 +287,11 @@ class RedisStore:
         if self._stale is not None:
             lost = f" The {self._forgotten} oldest entries of the history are lost." if self._forgotten else ""
             when = time.strftime("%Y-%m-%d %H:%M:%S")
-            self._alarms.append(f"The Redis store came back {_STALE[self._stale]}; it was written anew at {when}.{lost}")
+            how = f"{_STALE[self._stale]}{self._stale_detail}"
+            self._alarm = f"The Redis store came back {how}; it was written anew at {when}.{lost}"
+            self._alarm_until = time.monotonic() + _REMEMBERED
             self._forgotten = 0
-            _log.warning("%s", self._alarms[-1])
+            _log.warning("%s", self._alarm)
 
     def tidy(self) -> bool:
         """Clear a slice of the trimmed entries away; True: there are more."""
@@ -285,9 +304,13 @@ class RedisStore:
 
     def _ask(self, command: str, *words: Word) -> Any:
         """Let the script do a command in the owner's name; within a turn."""
-        self._attempt += 1
-        mine: list[Word] = [self._life, self._confirmed, self._attempt, self._id, self._fence, repr(self._since)]
+        mine = self._asking()
         return self._reached(hard=False).call(command, *mine, *words)
+
+    def _asking(self) -> list[Word]:
+        """What each call in the owner's name begins with; one that arrives after a later one has no effect."""
+        self._attempt += 1
+        return [self._life, self._confirmed, self._attempt, self._id, self._fence, repr(self._since)]
 
     def _check(self, found: str) -> None:
         """Take how the server stands to this manager; raises what follows of it."""
@@ -299,8 +322,8 @@ class RedisStore:
             raise FenceLost(f"Another manager has acquired the Redis store at {self.address.url}.")
         if kind in _STALE:
             self._stale = kind
-            text = f"The Redis store at {self.address.url} has come back {_STALE[kind]}{f' ({detail})' if detail else ''}."
-            raise _anew(text)
+            self._stale_detail = f" ({detail})" if detail else ""
+            raise _anew(f"The Redis store at {self.address.url} has come back {_STALE[kind]}{self._stale_detail}.")
         raise StoreUnavailable(
             f"The Redis store at {self.address.url} has come back in an older state, in which another manager has it.",
             hint="Nothing was changed. If that manager is gone, this passes within seconds.",
@@ -310,7 +333,7 @@ class RedisStore:
 
     def watch(self, told: Callable[[Condition], None]) -> None:
         """Have a function called, at once and from any thread, whenever the condition changes."""
-        with self._lock:
+        with self._telling:
             self._told = told
             told(self._condition)
 
@@ -368,16 +391,20 @@ class RedisStore:
     def _tell(self, *, again: bool = False) -> None:
         failure = self._failure.msg if self._failure is not None else None
         if self._stale is not None and failure is None:
-            failure = f"The Redis store has come back {_STALE[self._stale]}; everything is being written anew."
+            how = f"{_STALE[self._stale]}{self._stale_detail}"
+            failure = f"The Redis store has come back {how}; everything is being written anew."
+        if self._alarm is not None and time.monotonic() > self._alarm_until:
+            self._alarm = None
         condition = Condition(
             failure=failure,
             stale=self._stale is not None and self._failure is None,
             lost=self._is_lost,
-            alarm=" ".join(self._alarms) or None,
+            alarm=self._alarm,
         )
-        if condition != self._condition or again:
-            self._condition = condition
-            self._told(condition)
+        with self._telling:
+            if condition != self._condition or again:
+                self._condition = condition
+                self._told(condition)
 
 
 def _anew(text: str) -> StoreUnavailable:

@@ -112,7 +112,7 @@ def _(change: ch.TaskResultsForgotten) -> list[Word]:
 def _(change: ch.RequestRecorded) -> list[Word]:
     if change.record is None:
         return []
-    reply = change.reply.text if change.reply else b""
+    reply = change.reply or b""
     return _named("request", [uid_word(change.record.request_id), request_text(change.record), reply])
 
 

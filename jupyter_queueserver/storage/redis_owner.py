@@ -41,6 +41,8 @@ def owner_in(text: Any) -> Owner | None:
 
 def life_of_dead_owner(server: RedisServer, me: Owner) -> Word:
     """Return the mark in the lease of an owner that was a process of this machine and is dead; empty if it may live."""
+    if server.read("TYPE", server.key("meta")) != b"hash":
+        return ""
     life, text = server.read("HMGET", server.key("meta"), "life", "owner")
     owner = owner_in(text)
     if owner is None or life is None or owner.host != me.host:

@@ -26,6 +26,10 @@ _KEYS += ("pending", "scratch", "requests", "request_order", "replies")
 Word = str | bytes | int | float
 
 
+class AnswerLost(StoreUnavailable):
+    """The server was asked and its answer never came: whether it did what it was asked is not known."""
+
+
 class StoreFull(StoreUnavailable):
     """The server has reached the memory that it may use; it is reached, and takes what makes the store smaller."""
 
@@ -145,10 +149,15 @@ class RedisServer:
             return self._unavailable(f"refuses this user or password ({text})", "Set the password (QSERVER_REDIS_PASSWORD_FILE).")
         if isinstance(error, kinds.ReadOnlyError) or "READONLY" in text:
             return self._unavailable("is a read-only replica", "Name the master, or make this server one.")
-        if isinstance(error, kinds.TimeoutError):
-            return self._unavailable(f"does not answer within {TIME_OUT:g} s")
-        if isinstance(error, kinds.ConnectionError):
-            return self._unavailable(f"cannot be reached: {text}")
+        if isinstance(error, kinds.TimeoutError | kinds.ConnectionError):
+            is_late = isinstance(error, kinds.TimeoutError)
+            found = self._unavailable(f"does not answer within {TIME_OUT:g} s" if is_late else f"cannot be reached: {text}")
+            return found if " connecting to " in f" {text}" else AnswerLost(found.msg, hint=found.hint)
+        if "WRONGTYPE" in text:
+            return self._unavailable(
+                f"holds something of another program under the prefix '{self.address.prefix}'",
+                f"Find the key that is none of the queue (redis-cli --scan --pattern '{self.address.key('*')}') and rename it.",
+            )
         return self._unavailable(f"refuses: {text}")
 
     def _unavailable(

@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from ..core.catalogue import Catalogue
 from ..core.changes import LockSet, ModeSet, PermissionsSet
 from ..core.decision import Step
 from ..core.items import Item
@@ -21,7 +20,7 @@ from ..core.locks import Lock
 from ..core.permissions import Permissions
 from ..core.rules import restore as rules
 from ..core.rules.restore import How, Restored
-from ..core.state import State
+from ..core.state import State, first_state
 from ..instance import Instance
 from .backup_file import Content
 from .contract import Owner, SchemaTooNew, Store, StoreBroken
@@ -31,12 +30,6 @@ from .sqlite import SqliteStore
 
 #: entries put into one transaction
 _CHUNK = 1000
-
-
-def first_state(permissions: dict | None = None) -> State:
-    """Return the state of a server that has nothing yet."""
-    parsed = Permissions.default() if permissions is None else Permissions.parse(permissions)
-    return State(catalogue=Catalogue({}, {}, parsed))
 
 
 def restore_kept(
@@ -107,7 +100,8 @@ def restore_into(
     """
     state = store.load()
     fresh = state is None
-    state = first_state(content.permissions) if state is None else state
+    if state is None:
+        state = first_state(None if content.permissions is None else Permissions.parse(content.permissions))
     rules.require_restorable(state, how)
     filling = Filling(store, state, in_slices=chunk is not None)
     step = filling.step

@@ -14,8 +14,5 @@ def give_row_sum(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 def row_sum(*values: bytes | str | int) -> int:
     """Return the check sum (CRC-32) of the values of a row, in order."""
-    total = 0
-    for value in values:
-        data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-        total = zlib.crc32(data, zlib.crc32(b"%d:" % len(data), total))
-    return total
+    datas = [value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass") for value in values]
+    return zlib.crc32(b"".join([b"%d:%b" % (len(data), data) for data in datas]))

@@ -7,7 +7,7 @@ is used up and the numbers are given anew.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import singledispatch
 
 from ..core import changes as ch
@@ -31,8 +31,7 @@ def write_everything(cursor: sqlite3.Cursor, changes: Sequence[ch.AnyChange], st
     set_history_first(cursor, state.history.first)
     _write_entries(cursor, entries_of_first_commit(changes, state))
     _append_results(cursor, state.task_results)
-    replies = replies_in(changes)
-    _append_requests(cursor, ((record, replies.get(record.request_id, b"")) for record in state.requests))
+    _append_requests(cursor, state.requests, replies_in(changes))
 
 
 @singledispatch
@@ -97,18 +96,23 @@ def _(change: ch.TaskResultsForgotten, cursor: sqlite3.Cursor) -> None:
 @write_change.register
 def _(change: ch.RequestRecorded, cursor: sqlite3.Cursor) -> None:
     if change.record is not None:
-        cursor.execute(statements()["delete_request"], (change.record.request_id,))
-        _append_requests(cursor, [(change.record, change.reply.text if change.reply else b"")])
+        _delete_requests(cursor, (change.record.request_id,))
+        _append_requests(cursor, [change.record], replies_in([change]))
 
 
 @write_change.register
 def _(change: ch.RequestsForgotten, cursor: sqlite3.Cursor) -> None:
-    cursor.executemany(statements()["delete_request"], ((request_id,) for request_id in change.request_ids))
+    _delete_requests(cursor, change.request_ids)
 
 
-def _append_requests(cursor: sqlite3.Cursor, records: Iterable[tuple[RequestRecord, bytes]]) -> None:
-    rows = ((record.request_id, request_text(record), reply) for record, reply in records)
-    cursor.executemany(statements()["append_request"], rows)
+def _delete_requests(cursor: sqlite3.Cursor, request_ids: Sequence[str]) -> None:
+    for name in ("delete_reply", "delete_request"):  # a reply is found by its request
+        cursor.executemany(statements()[name], ((request_id,) for request_id in request_ids))
+
+
+def _append_requests(cursor: sqlite3.Cursor, records: Iterable[RequestRecord], replies: Mapping[str, bytes]) -> None:
+    cursor.executemany(statements()["append_request"], ((record.request_id, request_text(record)) for record in records))
+    cursor.executemany(statements()["append_reply"], replies.items())
 
 
 def _append_results(cursor: sqlite3.Cursor, results: Iterable[TaskResult]) -> None:

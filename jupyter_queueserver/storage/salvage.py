@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.errors import QueueServerError
 from ..core.items import Item
+from ..core.state import first_state
 from .contract import SchemaTooNew, StoreBroken
 from .row_sums import give_row_sum
 from .statements import migrations
@@ -201,8 +202,6 @@ class Salvage:
 
 
 def _is_sound_part(name: str, text: Any) -> bool:
-    from .restoring import first_state
-
     if not isinstance(text, bytes):
         return False
     try:

@@ -75,7 +75,7 @@ class SqliteStore:
         self._is_held = False
         self.remarks: tuple[str, ...] = ()
 
-    def acquire(self, owner: Owner) -> int:
+    def acquire(self, owner: Owner, at_least: int = 1) -> int:
         """Lock, open, migrate, and raise the fence; see the protocol for what it raises."""
         self._lease.take(owner)
         try:
@@ -85,7 +85,7 @@ class SqliteStore:
             self._place = _place(self.path)
             self._reader.open()
             with self._explained("written"), self._transaction() as cursor:
-                self._fence = _fence(cursor) + 1
+                self._fence = max(_fence(cursor) + 1, at_least)
                 cursor.execute(statements()["write_meta"], ("fence", self._fence))
                 self._is_empty = not cursor.execute(statements()["has_parts"]).fetchone()[0]
         except BaseException:

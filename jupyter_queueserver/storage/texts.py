@@ -184,9 +184,9 @@ def requests_of(texts: Iterable[bytes]) -> RequestIndex:
 
 
 def replies_in(changes: Iterable[ch.AnyChange]) -> dict[str, bytes]:
-    """Return the replies (JSON texts) of the requests that these changes record, by id."""
+    """Return the replies of the requests that these changes record, by id, as they are kept."""
     recorded = (change for change in changes if isinstance(change, ch.RequestRecorded))
-    return {each.record.request_id: each.reply.text for each in recorded if each.record and each.reply}
+    return {each.record.request_id: each.reply for each in recorded if each.record and each.reply}
 
 
 def _reading(place: str, read: Callable[[], T]) -> T:

@@ -26,7 +26,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     lost
         Another manager has it.
     alarm
-        What was lost of it in this life of the manager; None: nothing.
+        What became of it when it came back with something else last, if that is not long ago; None: nothing.
     """
 
     failure: str | None = None

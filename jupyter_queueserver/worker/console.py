@@ -75,6 +75,7 @@ class ConsoleWatch:
     def __init__(self, path: Path, bell: Bell) -> None:
         self._bell = bell
         self._punched = 0
+        self._pid = os.getpid()
         self._inotify = _watch_file(path)
         if self._inotify is None:
             ConsoleStream.on_text.append(self._tell)
@@ -88,6 +89,8 @@ class ConsoleWatch:
             time.sleep(RING_INTERVAL)
 
     def _tell(self) -> None:
+        if os.getpid() != self._pid:
+            return  # a forked child: its parent looks after the file
         self._bell.ring(CONSOLE)
         try:
             self._punched = punch_head(1, self._punched)

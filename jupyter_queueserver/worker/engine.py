@@ -15,6 +15,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from ..core.reports import EngineState, Report, RunClosed, RunOpened
+from .forks import end_child, parent_only
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class PlanExited(RuntimeError):
 def without_exit(plan: Any) -> Generator[Any, Any, Any]:
     """Turn what would end the RunEngine's own thread, and leave the worker waiting for ever, into a failure of the plan."""
     try:
-        return (yield from plan)
+        with parent_only:
+            return (yield from plan)
     except (SystemExit, KeyboardInterrupt) as err:
         raise PlanExited(f"the plan raised {err!r}") from err
 
@@ -169,6 +171,7 @@ class Engine:
         self._report(EngineState(time=time.time(), state=self.state, deferred=self.deferred))
 
     def _state_changed(self, new: Any, old: Any) -> None:
+        end_child()
         self.state = str(new)
         self.report_state()
         if not self.calling:

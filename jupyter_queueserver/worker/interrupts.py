@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from .forks import parent_only
+
 T = TypeVar("T")
 
 INTERRUPTED = "It was interrupted."
@@ -25,7 +27,8 @@ def interruptible(work: Callable[[], T]) -> T:
     if _missed.is_set() and threading.current_thread() is threading.main_thread():
         _missed.clear()
         raise KeyboardInterrupt(INTERRUPTED)
-    return work()
+    with parent_only:
+        return work()
 
 
 @contextmanager

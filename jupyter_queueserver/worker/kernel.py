@@ -25,6 +25,7 @@ from ..instance import Instance
 from ..link.environment import EnvironmentRecord
 from ..link.messages import REPLY_TYPE, REQUEST_TYPE
 from .console import ConsoleWatch
+from .forks import parent_only, watch_forks
 from .iopub import without_port
 from .sockets import LOOK, KernelSockets
 from .worker import Worker
@@ -88,7 +89,8 @@ class WorkerKernel(IPythonKernel):
         """A cell of an attached console; when its reply goes out, it holds the kernel no longer."""
         self._hold_cell(True)
         try:
-            return await super().do_execute(*args, **kwargs)
+            with parent_only:
+                return await super().do_execute(*args, **kwargs)
         finally:
             self._hold_cell(False)
 
@@ -174,6 +176,7 @@ class WorkerApp(IPKernelApp):
         kernel.shell_channel_thread = _NoShellThread()  # asked for by cells with a top-level await
         shell: Any = kernel.shell
         kernel.worker = Worker(record, self.environment_file, shell.user_ns, shell.transform_cell, kernel.ring_main)
+        watch_forks(self._loops, lambda: kernel.worker.run_engine)
         ConsoleWatch(record.console, kernel.worker.bell)
         kernel.io_loop.add_callback(kernel.open_environment)
         look = PeriodicCallback(kernel.worker.look_around, record.orphan_check_seconds * 1000)
@@ -184,6 +187,12 @@ class WorkerApp(IPKernelApp):
         super().start()
         while kernel.worker.exit_code is None:  # a cell has stopped the loop: that does not end a worker
             self.io_loop.start()
+
+    def _loops(self) -> list[Any]:
+        run_engine = self.kernel.worker.run_engine
+        control: Any = self.control_thread.io_loop  # tornado's loops are asyncio's in disguise
+        loops = [self.kernel.io_loop.asyncio_loop, control.asyncio_loop]
+        return loops if run_engine is None else [*loops, getattr(run_engine, "loop", loops[0])]
 
 
 def _main_loop() -> Any:

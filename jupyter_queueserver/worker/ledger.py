@@ -48,6 +48,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._fates: dict[str, ItemFate] = {}
         self._accepted: AcceptedItem | None = None
         self._running: AcceptedItem | None = None
@@ -159,6 +160,8 @@ class Ledger:
             self._tasks.pop(task.uid, None)
 
     def _write(self, item: AcceptedItem | AcceptedTask, fate: ItemFate, *, strict: bool = False) -> None:
+        if os.getpid() != self._pid:
+            return  # a forked child: what it does is none of the worker's deeds
         line = msgspec.json.encode(LedgerLine(item.uid, fate, item.fence)) + b"\n"
         try:
             if os.write(self._fd, line) < len(line):

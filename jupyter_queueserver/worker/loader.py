@@ -21,6 +21,7 @@ from typing import Any
 
 from ..core.reports import StartupFile
 from ..link.environment import StartupSource
+from .forks import parent_only
 
 _OWN_FILE = __file__
 #: Scripts whose lines tracebacks can still show.
@@ -145,7 +146,8 @@ class Loader:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             try:
-                run()
+                with parent_only:
+                    run()
             except (Exception, SystemExit, KeyboardInterrupt) as err:  # noqa: BLE001 - users' code: reported as it is
                 failure = describe_failure(err)
         for warning in caught:

@@ -19,6 +19,7 @@ from ..link.messages import Allowed, Command
 from .engine import Engine
 from .failure_point import failure_point
 from .failures import show, text_of, traceback_of
+from .forks import parent_only
 from .ledger import AcceptedItem, Ledger
 
 log = logging.getLogger(__name__)
@@ -124,12 +125,15 @@ class Runner:
     def _prepare(self, item: AcceptedItem) -> tuple[Any, dict[str, Any]]:
         fields = from_json(item.text)
         function, args, kwargs = self._bind(fields, item.allowed)
-        return function(*args, **kwargs), merged_metadata(fields.get("meta"))
+        with parent_only:
+            plan = function(*args, **kwargs)
+        return plan, merged_metadata(fields.get("meta"))
 
     def _call(self, function: Callable[[], Any], ending: Ending) -> None:
         self._engine.calling = True
         try:
-            function()
+            with parent_only:
+                function()
         except BaseException as err:  # noqa: BLE001 - the plan's own exceptions: reported
             self._interrupted_or_failed(err)
         else:

@@ -96,6 +96,11 @@ class Worker:
         """The manager's bell."""
         return self._bell
 
+    @property
+    def run_engine(self) -> Any:
+        """The RunEngine in use; None if there is none."""
+        return self._engine.run_engine
+
     def report(self, report: Report) -> None:
         """Append to the spool and ring; never raises."""
         self._spool.append(report)

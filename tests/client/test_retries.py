@@ -138,6 +138,14 @@ def test_a_server_that_takes_no_id_is_asked_without(
         ask(place, "queue_item_add", item=STOP_ITEM, request_id="mine")
 
 
+def test_that_there_is_no_room_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    ids = RequestIds()
+    for refusal in (OLD, FULL, FULL):
+        assert ids.are_refused(refusal)
+    (line,) = caplog.records
+    assert "No room." in line.getMessage()
+
+
 @EITHER
 def test_a_late_answer_to_the_first_sending_counts(ask: Ask) -> None:
     """A slow manager that answers the first of two after both have come is not taken for one that does not answer."""

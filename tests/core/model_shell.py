@@ -22,6 +22,7 @@ from jupyter_queueserver.core.items import Item
 from jupyter_queueserver.core.mirror import Mirror, Snapshot, public, snapshot
 from jupyter_queueserver.core.permissions import Permissions
 from jupyter_queueserver.core.reports import AnyReport, WorkerLost
+from jupyter_queueserver.core.requests import unpacked
 from jupyter_queueserver.core.rules import environment as environment_rules
 from jupyter_queueserver.core.rules import execution as execution_rules
 from jupyter_queueserver.core.rules import pending as pending_rules
@@ -120,7 +121,7 @@ class Shell:
     def _answered_again(self, request_id: str) -> dict[str, Any]:
         text = self.store.request_reply(request_id)
         assert text is not None, "a request is recorded without its reply"
-        return codec.from_json(text)
+        return codec.from_json(unpacked(text))
 
     def _fetched_for(self, call: Call) -> Any:
         """What the manager would get from outside before it decides."""

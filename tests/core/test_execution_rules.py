@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -533,6 +534,30 @@ def test_a_worker_of_another_store_is_left_to_its_plan() -> None:
     stage.submit(worker_adopted)  # by the next manager
     assert stage.refused("queue_start")["error"]["code"] == "worker_outdated"
     stage.ok("environment_destroy")
+
+
+def test_no_second_worker_beside_one_that_does_not_answer() -> None:
+    """Also if the store knows nothing of it, as after it was moved away."""
+    stage = Stage.opened(1)
+    rule = functools.partial(foreign_worker_adopted, environment_id="theirs", last_report=7)
+    stage.submit(lambda step: rule(step, engine="running", unreachable="It is mute."))
+    assert shown(stage)["environment_unreachable"] == "It is mute."
+    assert stage.refused("environment_open")["error"]["code"] == "worker_unreachable"
+    stage.submit(lambda step: rule(step, engine="idle"))
+    assert shown(stage)["environment_unreachable"] is None
+    assert stage.refused("environment_open")["error"]["code"] == "environment_exists"
+    stage.submit(lambda step: worker_unreachable(step, "theirs", "It is mute."))
+    stage.ok("environment_destroy")
+    stage.submit(lambda step: rule(step, engine="idle"))  # it was adopted all the same: what was wished stays
+    assert stage.state.environment.state == "destroying"
+
+
+def test_a_worker_that_should_have_ended_is_destroyed() -> None:
+    stage = Stage.opened(1)
+    ended = replace(stage.state.environment, state="closed")
+    stage.submit(lambda step: (step.emit(ch.EngineSet(engine=None)), step.emit(ch.EnvironmentSet(environment=ended))))
+    stage.submit(lambda step: worker_unreachable(step, ended.environment_id or "", "It is mute."))
+    assert stage.state.environment.state == "destroying"
 
 
 def test_a_cell_of_a_console_holds_the_kernel() -> None:

@@ -26,7 +26,7 @@ Address = tuple[str, int] | str
 
 #: The beginning of every conversation in ZMTP 3.1 without encryption.
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31)
-#: Fewer than a crowd for which the doors would be shut, more than any client makes.
+#: Fewer than a crowd for which newcomers are held off, more than any client makes.
 SCANS, HALF_OPEN, SLOW = 200, 100, 5
 
 
@@ -247,33 +247,52 @@ def is_closed(client: socket.socket) -> bool:
 
 @pytest.mark.long
 def test_a_crowd_by_tcp_does_not_take_the_managers_own_files(new_server: MakeServer) -> None:
-    """With few open files allowed, more connections than those: the doors by TCP are shut while the crowd stands there, the
-    private one stays open, and they open again."""
+    """With few open files allowed, more connections than those: newcomers by TCP wait while the crowd stands there, who is in
+    stays and is answered, and the private door stays open."""
     server = new_server()
     address = str(start(server, *ALL_DOORS, "--saver", "none", files=256).tcp_address)[6:]
     host, _, port = address.rpartition(":")
     server.open()
     before = pids(server)
     log = server.instance.logs / "manager.log"
-    crowd: list[socket.socket] = []
-    with contextlib.suppress(OSError):  # refused: the door is shut
-        for _ in range(1000):
-            crowd.append(connect((host, int(port))))
-            crowd[-1].sendall(ready(b"REQ"))
-    until(lambda: "no new ones are taken by TCP" in log.read_text(), "the doors to be shut")
-    until(lambda: address not in listening(before[1]), "the address to be free")
-    a_plan_runs(server)
-    for client in crowd:
-        client.close()
-    until(lambda: address in listening(before[1]), "the doors to be open again", timeout=30)
-    assert "new ones are taken" in log.read_text()
-    with zmq.Context() as context, context.socket(zmq.REQ) as good:
-        good.linger = 0
-        good.connect(f"tcp://{address}")
-        good.send(json.dumps({"method": "status", "params": {}}).encode())
-        assert good.poll(15_000)
+    with zmq.Context() as context, context.socket(zmq.REQ) as early, context.socket(zmq.REQ) as late:
+        early.linger = late.linger = 0
+        early.connect(f"tcp://{address}")
+        ask(early)
+        crowd = crowd_at((host, int(port)))
+        until(lambda: "no new ones are taken by TCP" in log.read_text(), "newcomers to be held off")
+        late.connect(f"tcp://{address}")
+        late.send(json.dumps({"method": "status", "params": {}}).encode())
+        a_plan_runs(server)
+        for _ in range(20):
+            ask(early)
+        assert not late.poll(0)
+        assert Body(before[1]).handles < 240
+        for client in crowd:
+            client.close()
+        until(lambda: "new ones are taken." in log.read_text(), "newcomers to be taken again", timeout=30)
+        assert late.poll(60_000)
+        ask(early)
+    assert log.read_text().count("no new ones are taken") == 1, "those who stand there are not sent away to come again"
     assert pids(server) == before
     server.stop()
+
+
+def crowd_at(address: tuple[str, int]) -> list[socket.socket]:
+    """Finished conversations, until no more come in."""
+    crowd: list[socket.socket] = []
+    with contextlib.suppress(OSError):
+        for _ in range(1000):
+            crowd.append(socket.create_connection(address, timeout=2.0))  # held off: nobody answers
+            crowd[-1].sendall(ready(b"REQ"))
+    assert 50 < len(crowd) < 1000
+    return crowd
+
+
+def ask(client: zmq.Socket[bytes]) -> None:
+    client.send(json.dumps({"method": "status", "params": {}}).encode())
+    assert client.poll(15_000)
+    assert json.loads(client.recv())["manager_state"] == "idle"
 
 
 @pytest.mark.parametrize("door", ["control", "first_version"])

@@ -128,7 +128,7 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("GET", "/test/server/sleep", {"time": "1"}, 400),
     ("GET", "/test/server/sleep", {"time": -1}, 400),
     ("GET", "/test/server/sleep", {"time": 1e9}, 400),
-    ("GET", "/test/server/sleep", '{"time": NaN}', 400),
+    ("GET", "/test/server/sleep", '{"time": NaN}', 422),
     ("GET", "/test/server/sleep", None, 422),
     ("GET", "/lock/info", None, 422),
     ("GET", "/queue/get", {"user": "x"}, 400),
@@ -250,11 +250,40 @@ async def test_sleep_lets_others_go_on(api: Any) -> None:
     assert (reply.code, json.loads(reply.body)) == (200, {"success": True, "msg": ""})
 
 
-async def test_nan_and_numbers_go_through_as_they_came(api: Any, manager: FakeManager) -> None:
-    await api("POST", "/queue/item/add", '{"item": {"name": "x", "kwargs": {"a": NaN, "b": 12345678901234567890123}}}')
-    kwargs = manager.requests[-1]["params"]["item"]["kwargs"]
-    assert kwargs["a"] != kwargs["a"]
-    assert kwargs["b"] == 12345678901234567890123
+async def test_numbers_go_through_as_they_came(api: Any, manager: FakeManager) -> None:
+    text = '{"item": {"name": "NaN", "kwargs": {"a": "1e999", "b": 12345678901234567890123, "c": [1e300, -0.5E+3, "8e879"]}}}'
+    await api("POST", "/queue/item/add", text)
+    item = manager.requests[-1]["params"]["item"]
+    assert item["name"] == "NaN"
+    assert item["kwargs"] == {"a": "1e999", "b": 12345678901234567890123, "c": [1e300, -500.0, "8e879"]}
+
+
+async def test_numbers_that_are_not_finite_are_refused_by_place(api: Any, manager: FakeManager) -> None:
+    for number in ("NaN", "-Infinity", "Infinity", "1e999", "-1.5E+0400", "9" * 309 + ".0"):
+        text = '{"items": [{"name": "x"}, {"name": "y", "kwargs": {"a": [1, NUMBER]}}]}'.replace("NUMBER", number)
+        reply = await api("POST", "/queue/item/add/batch", text)
+        decoded = json.loads(reply.body)
+        assert reply.code == 422, number
+        assert decoded["error"]["code"] == "malformed_body"
+        assert decoded["error"]["path"] == "items[1].kwargs.a[1]"
+        assert decoded["detail"][0]["loc"] == ["body", "items", 1, "kwargs", "a", 1]
+    assert manager.requests == []
+
+
+def no_constant(name: str) -> Any:
+    raise AssertionError(f"{name} is no JSON")
+
+
+async def test_answers_are_strict_json(api: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = b'{"success": true, "items": [{"name": "NaN", "a": NaN, "b": [Infinity, -Infinity, 1.5]}], "plans_allowed": {}}'
+    monkeypatch.setattr(manager, "answer", lambda request: said)
+    wanted = json.loads(said, parse_constant=lambda _: None)
+    for reply in (await api("GET", "/queue/get"), await api("GET", "/plans/allowed", {"reduced": True})):
+        assert reply.code == 200
+        assert json.loads(reply.body, parse_constant=no_constant) == wanted
+    text = b'{"success": true, "msg": "a  text with NaN and Infinity"}'
+    monkeypatch.setattr(manager, "answer", lambda request: text)
+    assert (await api("GET", "/queue/get")).body == text, "what is strict passes as it is"
 
 
 async def test_a_silent_manager_gives_408(api: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch) -> None:

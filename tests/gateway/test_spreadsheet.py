@@ -292,6 +292,14 @@ async def test_the_plans_go_to_the_manager_in_the_name_of_the_user(upload: Any, 
     assert len(decoded["results"]) == 5
 
 
+async def test_the_answer_is_strict_json(upload: Any, manager: FakeManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = b'{"success": false, "msg": "", "items": [{"kwargs": {"a": NaN, "b": -Infinity}}]}'
+    monkeypatch.setattr(manager, "answer", lambda request: said)
+    reply = await upload("a.csv", b"name,args\ncount,1\n")
+    assert not any(word in reply.body for word in (b"NaN", b"Infinity"))
+    assert json.loads(reply.body) == {"success": False, "msg": "", "items": [{"kwargs": {"a": None, "b": None}}], "rows": [2]}
+
+
 async def test_headings_alone_succeed(upload: Any, manager: FakeManager) -> None:
     reply = await upload("a.csv", b"name,args\n")
     assert reply.body == manager.replies[-1]

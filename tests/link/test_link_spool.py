@@ -175,3 +175,63 @@ def test_a_gap_at_the_beginning_is_damage(tmp_path: Path) -> None:
         assert reader.damage == f"Reports 4 to {kept - 1} are missing."
     assert [n for n, _ in reader.since(kept - 1)] == list(range(kept, 21))
     assert reader.damage is None
+
+
+def test_a_report_that_comes_twice_is_passed_over(tmp_path: Path) -> None:
+    reader = SpoolReader(tmp_path)
+    file = tmp_path / spool.segment_name(1)
+    first = [encode_line(n, state(f"s{n}")) for n in range(1, 10)]
+    file.write_bytes(b"".join(first))
+    assert len(reader.since(0)) == 9
+    with file.open("ab") as more:
+        more.write(first[8] + first[7] + encode_line(10, state("s10")))
+    for fresh in (reader, SpoolReader(tmp_path)):
+        assert fresh.since(9) == [(10, state("s10"))]
+        assert fresh.since(10) == []
+        assert fresh.damage is None
+        assert fresh.take_contradiction() is None
+
+
+def test_a_report_that_comes_twice_with_other_contents_is_told_once(tmp_path: Path) -> None:
+    reader = SpoolReader(tmp_path)
+    file = tmp_path / spool.segment_name(1)
+    file.write_bytes(encode_line(1, state("a")) + encode_line(2, state("b")))
+    assert len(reader.since(0)) == 2
+    with file.open("ab") as more:
+        more.write(encode_line(2, state("other")) + encode_line(3, state("c")))
+    assert reader.since(2) == [(3, state("c"))]
+    assert reader.since(3) == []
+    assert reader.damage is None
+    told = reader.take_contradiction()
+    assert told is not None
+    assert "number 2 twice" in told
+    assert reader.take_contradiction() is None
+    late = SpoolReader(tmp_path)  # of the next manager, which had it applied
+    assert late.since(3) == []
+    assert late.take_contradiction() is None
+
+
+def test_a_gap_behind_a_double_is_damage_still(tmp_path: Path) -> None:
+    lines = [encode_line(n, state(str(n))) for n in (1, 1, 3, 4)]
+    (tmp_path / spool.segment_name(1)).write_bytes(b"".join(lines))
+    reader = SpoolReader(tmp_path)
+    assert [n for n, _ in reader.since(0)] == [1]
+    assert reader.damage == "Report 2 cannot be read: report 2 is missing, found 3."
+
+
+def test_a_forked_child_writes_nothing(tmp_path: Path) -> None:
+    """The pid is what counts: no fork is needed to see it (and in a process with threads none is welcome)."""
+    writer, reader = SpoolWriter(tmp_path, segment_bytes=100), SpoolReader(tmp_path)
+    for n in range(8):
+        writer.append(state(str(n)))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    own, writer._pid = writer._pid, os.getppid()
+    assert writer.append(state("of the child")) == 8
+    assert writer.flush()
+    writer.acknowledge(8)
+    writer.close()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    writer._pid = own
+    assert writer.append(state("of the worker")) == 9
+    assert [n for n, _ in reader.since(0)] == list(range(1, 10))
+    writer.close()

@@ -13,7 +13,7 @@ from jupyter_queueserver.core.decision import Step
 from jupyter_queueserver.core.reports import Alarm, EngineState, ItemEnded, ItemPaused, RunOpened
 from jupyter_queueserver.core.rules import reports as rules
 from jupyter_queueserver.instance import Instance
-from jupyter_queueserver.link.spool import SpoolWriter
+from jupyter_queueserver.link.spool import SpoolReader, SpoolWriter, encode_line, segment_name
 from jupyter_queueserver.manager.intake import Intake
 
 REPORTS: list[Any] = [
@@ -98,5 +98,31 @@ def test_a_fault_without_end_ends_nothing(tmp_path: Path, monkeypatch: pytest.Mo
             assert made.writer.state.environment.reports_applied == 0
             assert not await intake.submit(lambda step: fails(Alarm(time=1.0, msg="")))
             assert (await made.call("queue_stop")).result["success"]
+
+    asyncio.run(main())
+
+
+def test_a_report_that_cannot_be_read_says_what_can_be_done(tmp_path: Path) -> None:
+    """Those before it count; one that came twice is told too, and ends nothing."""
+    numbered = [(1, REPORTS[0]), (1, REPORTS[2]), (2, REPORTS[2]), (4, REPORTS[3]), (5, REPORTS[3])]
+    file = tmp_path / segment_name(1)
+    file.write_bytes(b"".join(encode_line(n, report) for n, report in numbered[:3]))
+
+    async def main() -> None:
+        async with rig(open_state(running="a")) as made:
+            intake, reader = Intake(Instance(tmp_path), made.writer), SpoolReader(tmp_path)
+            await intake.apply("e", reader.since)
+            assert made.writer.state.environment.reports_applied == 2
+            await intake.tell_damage(reader)
+            assert "number 1 twice" in (made.writer.state.environment.alarm or "")
+            with file.open("ab") as more:
+                more.write(b"".join(encode_line(n, report) for n, report in numbered[3:]))
+            await intake.apply("e", reader.since)
+            for _ in range(2):
+                await intake.tell_damage(reader)
+            alarm = made.writer.state.environment.alarm or ""
+            assert alarm.startswith("Report 3 cannot be read: report 3 is missing, found 4.")
+            assert "environment_destroy" in alarm
+            assert made.writer.state.running is not None
 
     asyncio.run(main())

@@ -11,9 +11,11 @@ from manager_parts import Rig, open_state, rig
 
 from jupyter_queueserver.api import Context
 from jupyter_queueserver.core import codec
-from jupyter_queueserver.core.changes import QueueInserted, RequestRecorded
+from jupyter_queueserver.core.changes import QueueInserted, RequestRecorded, apply
 from jupyter_queueserver.core.effects import AnyEffect, StopManager
 from jupyter_queueserver.core.errors import StoreUnavailable, WorkerRefused
+from jupyter_queueserver.core.requests import RequestRecord, packed
+from jupyter_queueserver.core.rules import requests as rules
 from jupyter_queueserver.core.rules.requests import KEPT, PROMISED
 from jupyter_queueserver.manager.replies import Answerer
 from jupyter_queueserver.manager.requests import Recent
@@ -243,3 +245,56 @@ def test_a_clock_that_jumps_forgets_nothing_too_early() -> None:
             writer.close()
 
     asyncio.run(main())
+
+
+def test_a_long_reply_is_kept_short_and_given_whole() -> None:
+    async def story(made: Rig, answerer: Answerer) -> None:
+        batch = {**BATCH, "items": [STOP] * 300}
+        first = await ask(answerer, "queue_item_add_batch", **batch)
+        whole = codec.to_json(first)
+        assert made.store.request_reply("r") == packed(whole)
+        assert made.writer.state.requests.reply_bytes < len(whole) / 2
+        assert await ask(answerer, "queue_item_add_batch", **batch) == first
+        made.store.disk.replies["r"] = packed(whole)[:-9]
+        assert (await ask(answerer, "queue_item_add_batch", **batch))["error"]["code"] == "reply_lost"
+
+    run(story)
+
+
+def test_ids_that_find_no_room_are_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(made: Rig, answerer: Answerer) -> None:
+        with monkeypatch.context() as full:
+            full.setattr(rules, "REQUEST_IDS_LIMIT", 0)
+            for name in "abc":
+                assert (await ask(answerer, "queue_clear", name))["error"]["code"] == "too_many_request_ids"
+        (line,) = [record for record in caplog.records if "id are refused" in record.getMessage()]
+        assert line.levelname == "WARNING"
+
+    run(story)
+
+
+def test_what_an_earlier_manager_left_is_forgotten_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "_AT_ONCE", 2)
+
+    async def story(made: Rig, answerer: Answerer) -> None:
+        state = made.writer.state
+        for number in range(5):
+            old = RequestRecord(request_id=f"old{number}", digest="d", time=1.0, size=2)
+            state = apply(state, RequestRecorded(record=old, reply=b"{}"), 1.0)
+        done = asyncio.Event()
+        made.store.commit([RequestRecorded(record=record, reply=b"{}") for record in state.requests], state)
+
+        class Watching:
+            def publish(self, changes: Any, first_seq: int, state: Any) -> None:
+                if not len(state.requests):
+                    done.set()
+
+        writer = Writer(made.store, state, Watching(), made._act, lambda: None)
+        running = asyncio.create_task(writer.run())
+        await asyncio.wait_for(done.wait(), 30)
+        assert made.store.request_reply("old4") is None
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        writer.close()
+
+    run(story)

@@ -8,10 +8,11 @@ import time
 
 import msgspec
 import pytest
+from conftest import LIMIT
 
 from jupyter_queueserver.instance import Runtime, identity_of, is_alive, read_runtime
 from jupyter_queueserver.instance.launch import LaunchError, ensure_manager
-from jupyter_queueserver.manager.duty import read_duty
+from jupyter_queueserver.manager.duty import read_duty, take_duty
 from jupyter_queueserver.manager.settings import read_settings, settings_path
 
 
@@ -229,6 +230,56 @@ def test_user_adopts_a_manager_without_watchdog(stage) -> None:
     assert f"A manager (process {manager}) runs without watchdog" in out
     assert "the options given now are applied when the manager is restarted" in out
     assert read_settings(settings_path(stage.instance)).device_max_depth == 2
+
+
+def test_an_adopted_manager_that_was_never_heard_is_not_killed(stage) -> None:
+    """It may be that of another instance."""
+    stage.script(revive=False)
+    stage.extra = ("--silence-limit", "1.5")
+    first = stage.start()
+    manager = stage.expect("ready")["pid"]
+    os.kill(manager, signal.SIGSTOP)
+    first.kill()
+    first.wait()
+    second = stage.start()
+    status, out, _ = stage.finish(second)
+    assert status == 1
+    assert f"The manager (process {manager}) has been silent" in out
+    assert "was never heard here; it is left as it is" in out
+    assert f"kill -9 {manager}" in out
+    runtime = read_runtime(stage.instance)
+    assert runtime is not None
+    assert (runtime.manager.pid, is_alive(runtime.manager)) == (manager, True)
+    os.kill(manager, signal.SIGCONT)
+    third = stage.start()
+    assert stage.expect("watchdog", other_than=first.pid) == {"kind": "watchdog", "pid": manager, "other": third.pid}
+    os.kill(manager, signal.SIGSTOP)  # heard by now: this one is killed for its silence
+    assert stage.expect("ready")["pid"] != manager
+
+
+def test_the_lock_is_held_also_after_its_file_was_removed(stage) -> None:
+    watchdog = stage.start()
+    stage.expect("ready")
+    stage.instance.watchdog_lock.unlink()
+    deadline = time.monotonic() + LIMIT
+    while read_duty(stage.instance) is None:  # it looks at each heartbeat
+        assert time.monotonic() < deadline
+        assert stage.is_quiet(0.02)
+    status, _, err = stage.finish(stage.start())
+    assert (status, f"process {watchdog.pid}" in err) == (1, True)
+
+
+def test_a_watch_ends_whose_lock_was_removed_and_taken_by_another(stage) -> None:
+    watchdog = stage.start()
+    manager = stage.expect("ready")["pid"]
+    watchdog.send_signal(signal.SIGSTOP)  # so that it cannot be quicker
+    stage.instance.watchdog_lock.unlink()
+    duty = take_duty(stage.instance)
+    watchdog.send_signal(signal.SIGCONT)
+    status, out, _ = stage.finish(watchdog)
+    duty.release()
+    assert (status, "another start-re-manager holds the new one" in out) == (1, True)
+    assert identity_of(manager)
 
 
 def test_unanswered_request_to_end_leaves_the_manager(stage) -> None:

@@ -78,8 +78,8 @@ def kept(state: State) -> dict[str, object]:
 
 def recorded(request_id: str, reply: object = None) -> ch.RequestRecorded:
     """A request that was done, with that reply."""
-    text = Verbatim(reply)
-    record = RequestRecord(request_id=request_id, digest=f"d-{request_id}", time=1.5, size=len(text.text))
+    text = Verbatim(reply).text
+    record = RequestRecord(request_id=request_id, digest=f"d-{request_id}", time=1.5, size=len(text))
     return ch.RequestRecorded(record=record, reply=text)
 
 

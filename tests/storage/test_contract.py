@@ -147,6 +147,16 @@ def test_each_acquire_raises_the_fence_and_names_the_owner(opener: Opener) -> No
     assert last.address == "ipc:///2"
 
 
+def test_the_fence_rises_above_one_that_the_store_does_not_know(opener: Opener) -> None:
+    fences, state = [], first_state()
+    for at_least in (7, 3, 9, 10):
+        store = opener()
+        fences.append(store.acquire(owner(), at_least=at_least))
+        state = committed(store, state, ch.ModeSet(mode=QueueMode(loop=len(fences) % 2 == 1)))
+        store.close()
+    assert fences == [7, 8, 9, 10]
+
+
 def test_what_was_loaded_is_not_shared(opener: Opener) -> None:
     store = opener()
     store.acquire(owner())

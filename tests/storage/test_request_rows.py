@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from store_samples import first_state, owner, recorded
 from test_contract import Opener, committed, opener, reopened  # noqa: F401 - the fixture
 
 from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core.codec import Verbatim
+from jupyter_queueserver.core.requests import RequestRecord
 from jupyter_queueserver.core.state import QueueMode
+from jupyter_queueserver.storage.row_sums import give_row_sum, row_sum
+from jupyter_queueserver.storage.sqlite import SqliteStore
+from jupyter_queueserver.storage.statements import migrations
+from jupyter_queueserver.storage.texts import request_text
 
 BIG = {"success": True, "items": [{"name": "count", "n": n, "x": float("nan"), "s": "\ud800 ü"} for n in range(1000)]}
 
@@ -64,4 +73,57 @@ def test_replies_outlive_many_commits(opener: Opener) -> None:  # noqa: F811
     assert loaded is not None
     assert [record.request_id for record in loaded.requests] == ["r"]
     assert store.request_reply("r") == Verbatim(BIG).text
+    store.close()
+
+
+# -- in an SQLite file -------------------------------------------------------------------------
+
+
+def sqlite_in(directory: Path) -> SqliteStore:
+    return SqliteStore(directory / "queue.sqlite", directory / "lease")
+
+
+def test_a_reply_that_was_altered_is_not_given(tmp_path: Path) -> None:
+    """What a retry is known by is all that a start needs: only this one answer is lost."""
+    store = sqlite_in(tmp_path)
+    store.acquire(owner())
+    state = committed(store, first_state(), recorded("a", {"n": "original"}), recorded("b", {"n": "another"}))
+    store.close()
+    path = tmp_path / "queue.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"original", b"forgery!"))
+    store.acquire(owner())
+    loaded = store.load()
+    assert loaded is not None
+    assert loaded.requests == state.requests
+    assert store.request_reply("a") is None
+    assert store.request_reply("b") == b'{"n":"another"}'
+    store.close()
+
+
+def test_requests_of_an_earlier_version_keep_their_replies(tmp_path: Path) -> None:
+    store = sqlite_in(tmp_path)
+    store.acquire(owner())
+    committed(store, first_state(), recorded("other"))
+    store.close()
+    old = migrations()[:5]
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
+        give_row_sum(connection)
+        for _, script in old:
+            connection.executescript(script)
+        connection.execute("ATTACH ? AS present", (str(tmp_path / "queue.sqlite"),))
+        connection.execute("INSERT INTO parts SELECT * FROM present.parts")
+        connection.execute("INSERT OR REPLACE INTO meta SELECT * FROM present.meta")
+        for number in (3, 5):
+            record = RequestRecord(request_id=f"r{number}", digest="d", time=1.5, size=2)
+            values = record.request_id, request_text(record), b'"%d"' % number
+            connection.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", (number, *values, row_sum(*values)))
+        connection.execute(f"PRAGMA user_version = {len(old)}")
+        connection.execute(f"PRAGMA application_id = {0x6A717376}")
+        connection.commit()
+    (tmp_path / "old.sqlite").replace(tmp_path / "queue.sqlite")
+    store.acquire(owner())
+    loaded = store.load()
+    assert loaded is not None
+    assert [record.request_id for record in loaded.requests] == ["r3", "r5"]
+    assert [store.request_reply(name) for name in ("r3", "r5")] == [b'"3"', b'"5"']
     store.close()

@@ -146,7 +146,7 @@ def test_held_up_full_and_back_in_time(server: Server, held: MakeHeld, redis_ser
     redis_server.stop()
     try:
         assert "does not answer" in refused(server)
-        assert server.status(timeout=1.0)["manager_state"] == "executing_queue"
+        assert server.status()["manager_state"] == "executing_queue"
         server.ok("re_pause", option="immediate")  # what safety needs is done without a store
         server.wait_state("paused", LONG)
         wait_failure(server, "does not answer")

@@ -27,6 +27,12 @@ def open_environment(step: Step) -> None:
     if state.environment.state == "opening":
         raise StateError("Manager is already in the process of creating the RE Worker environment.")
     if state.environment.state in ("open", "closing", "destroying"):
+        if state.environment.unreachable is not None:
+            raise StateError(
+                f"RE Worker environment already exists. It does not answer: {state.environment.unreachable}",
+                code="worker_unreachable",
+                hint="Wait until it answers, or end it with environment_destroy; what it runs is lost by that.",
+            )
         raise StateError(
             "RE Worker environment already exists.",
             code="environment_exists",

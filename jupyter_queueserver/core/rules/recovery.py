@@ -48,10 +48,14 @@ def worker_adopted(step: Step, *, outdated: bool = False) -> None:
 
 
 def worker_unreachable(step: Step, environment_id: str, reason: str) -> None:
-    """The worker of the environment in the store lives, but this manager cannot talk to it (yet)."""
+    """The worker of the environment in the store lives, but this manager cannot talk to it (yet).
+
+    One that should have ended is destroyed: a second one must not be opened beside it.
+    """
     environment = step.state.environment
-    if environment.environment_id == environment_id and environment.state != "closed" and environment.unreachable != reason:
-        step.emit(EnvironmentSet(environment=replace(environment, unreachable=reason)))
+    if environment.environment_id == environment_id and environment.unreachable != reason:
+        state = "destroying" if environment.state == "closed" else environment.state
+        step.emit(EnvironmentSet(environment=replace(environment, state=state, unreachable=reason)))
 
 
 def worker_answers(step: Step, environment_id: str) -> None:
@@ -61,8 +65,12 @@ def worker_answers(step: Step, environment_id: str) -> None:
         step.emit(EnvironmentSet(environment=replace(environment, unreachable=None)))
 
 
-def foreign_worker_adopted(step: Step, environment_id: str, *, engine: str | None, last_report: int) -> None:
+def foreign_worker_adopted(
+    step: Step, environment_id: str, *, engine: str | None, last_report: int, unreachable: str | None = None
+) -> None:
     """A living worker was found of which this store knows nothing: it finishes what it does, and starts nothing more.
+
+    As long as it lives no other can be opened, whether it answers or not; one whose end was wished meanwhile is ended.
 
     Parameters
     ----------
@@ -70,8 +78,16 @@ def foreign_worker_adopted(step: Step, environment_id: str, *, engine: str | Non
         State of its RunEngine; None if there is none.
     last_report
         Number of the last report before that: what those say is about items of another store.
+    unreachable
+        Why it does not answer this manager (yet); None: it does.
     """
-    environment = Environment(state="open", environment_id=environment_id, reports_applied=last_report, outdated=True)
+    before = step.state.environment
+    if before.environment_id == environment_id and before.state != "open":
+        worker_adopted(step, outdated=True)
+        return
+    environment = Environment(
+        state="open", environment_id=environment_id, reports_applied=last_report, outdated=True, unreachable=unreachable
+    )
     step.emit(EnvironmentSet(environment=environment))
     if engine != step.state.engine:
         step.emit(EngineSet(engine=engine))

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..changes import RequestRecorded, RequestsForgotten
-from ..codec import Verbatim
 from ..decision import Step
 from ..errors import RequestError, StateError
 from ..limits import REQUEST_IDS_LIMIT, REQUEST_REPLIES_LIMIT
-from ..requests import RequestKey, RequestRecord
+from ..requests import RequestKey, RequestRecord, packed
 from ..state import State
 
 #: Seconds for which a retry is known in any case.
@@ -74,10 +73,10 @@ def record(step: Step, key: RequestKey, reply: bytes, *, young: int = 0) -> None
         How many of the newest records are not `PROMISED` seconds old by a clock that never jumps, as far as the shell knows:
         these are kept, whatever the clock says.
     """
-    if old := tuple(known.request_id for known in _outlived(step, young)):
-        step.emit(RequestsForgotten(request_ids=old))
-    made = RequestRecord(request_id=key.request_id, digest=key.digest, time=step.now, size=len(reply))
-    step.emit(RequestRecorded(record=made, reply=Verbatim.of_text(reply)))
+    forget_outlived(step, young=young)
+    kept = packed(reply)
+    made = RequestRecord(request_id=key.request_id, digest=key.digest, time=step.now, size=len(kept))
+    step.emit(RequestRecorded(record=made, reply=kept))
 
 
 def _outlived(step: Step, young: int) -> Iterator[RequestRecord]:
@@ -99,8 +98,7 @@ def forget(step: Step, request_id: str) -> None:
         step.emit(RequestsForgotten(request_ids=(request_id,)))
 
 
-def forget_outlived(step: Step) -> None:
-    """Give up everything that is old, at the start of a manager."""
-    old = tuple(known.request_id for known in step.state.requests if abs(step.now - known.time) > KEPT)
-    if old:
+def forget_outlived(step: Step, *, young: int = 0) -> None:
+    """Give up what is old, as much as one decision may; `young` as for `record`."""
+    if old := tuple(known.request_id for known in _outlived(step, young)):
         step.emit(RequestsForgotten(request_ids=old))

@@ -17,6 +17,25 @@ local function exact(number)
     return string.format('%.0f', number)
 end
 
+-- What each key of the queue is; a key that is something else was written by another program.
+local KINDS = {'hash', 'string', 'zset', 'hash', 'list', 'list', 'hash', 'hash', 'hash', 'list', 'list', 'string', 'hash', 'list', 'hash'}
+
+local function kind_of(key)
+    return redis.call('TYPE', key).ok
+end
+
+-- Return the places in KEYS of what another program has written there.
+local function foreign()
+    local found = {}
+    for at, key in ipairs(KEYS) do
+        local kind = kind_of(key)
+        if kind ~= 'none' and kind ~= KINDS[at] then
+            found[#found + 1] = at
+        end
+    end
+    return found
+end
+
 local function field(name)
     return redis.call('HGET', META, name) or nil -- nil instead of false
 end
@@ -168,6 +187,18 @@ function changes.parts(words) -- name and text of each
     sliced('HSET', PARTS, words)
 end
 
+function changes.environment_host(words) -- host, or '' if none is open; the first of each pending commit
+    redis.call('HSET', META, 'environment_host', words[1])
+end
+
+-- Where an environment is open, counting the pending commit.
+local function environment_host()
+    if redis.call('LINDEX', PENDING, 0) == 'environment_host' then
+        return redis.call('LINDEX', PENDING, 2)
+    end
+    return field('environment_host') or ''
+end
+
 -- Put the pending commit, which is confirmed, to the others.  PENDING: name, number of words, words, ...
 local function fold()
     local words = redis.call('LRANGE', PENDING, 0, -1)
@@ -251,6 +282,36 @@ local function settle()
     end
 end
 
+-- Whether the store is the caller's, as far as that can be told.
+local function is_mine()
+    local kind = kind_of(META)
+    local life = kind == 'hash' and field('life')
+    if not life and kind_of(LEASE) == 'string' then
+        life = redis.call('GET', LEASE)
+    end
+    return life == LIFE or (not life and kind ~= 'hash' and kind ~= 'none')
+end
+
+-- Keep what another program has written under other names, so that the owner can write everything anew.
+local function move_aside(places)
+    redis.call('DEL', SCRATCH) -- a full server must not refuse
+    local said = {}
+    for _, at in ipairs(places) do
+        local head, name = KEYS[at]:match('^(.*:)([^:]*)$')
+        local aside = head .. 'aside:' .. redis.call('TIME')[1] .. ':' .. name
+        said[#said + 1] = KEYS[at] .. ' was overwritten by another program with a ' .. kind_of(KEYS[at]) .. ', kept as ' .. aside
+        redis.call('RENAME', KEYS[at], aside)
+        if KEYS[at] == NUMBERS and kind_of(UIDS) == 'list' then -- it is known from the others
+            for place, uid in ipairs(redis.call('LRANGE', UIDS, 0, -1)) do
+                redis.call('HSET', NUMBERS, uid, exact(count('base') + place - 1))
+            end
+        end
+    end
+    if kind_of(META) == 'hash' then
+        redis.call('HSET', META, 'damaged', table.concat(said, '; '))
+    end
+end
+
 local function renew(milliseconds)
     if redis.call('PEXPIRE', LEASE, milliseconds) == 0 then
         redis.call('SET', LEASE, LIFE, 'PX', milliseconds)
@@ -260,9 +321,14 @@ end
 local commands = {}
 
 -- ARGV[5..]: life of an owner that is dead (or ''), the new owner, id if the store is new, time (s), lease (ms), host,
--- whether an environment on another host is given up ('1').
+-- whether an environment on another host is given up ('1'), the smallest fence that is given.
 function commands.acquire()
-    local dead, owner, id, since, milliseconds, host, take_over = unpack(ARGV, 5, 11)
+    local dead, owner, id, since, milliseconds, host, take_over, at_least = unpack(ARGV, 5, 12)
+    local places = foreign()
+    if #places > 0 then -- who starts does not guess
+        local key = KEYS[places[1]]
+        return {'damaged', key .. ' was overwritten by another program with a ' .. kind_of(key)}
+    end
     local lease = redis.call('GET', LEASE)
     if lease and lease ~= dead then
         return {'owned', redis.call('HGET', META, 'owner') or '', redis.call('PTTL', LEASE)}
@@ -274,7 +340,7 @@ function commands.acquire()
     if not format and redis.call('EXISTS', QUEUE, ITEMS, HISTORY, UIDS, PARTS, RESULTS, REQUESTS, PENDING) > 0 then
         return {'damaged', 'what describes the rest is missing'}
     end
-    local elsewhere = field('environment_host') or ''
+    local elsewhere = environment_host()
     if elsewhere ~= '' and elsewhere ~= host and take_over ~= '1' then
         return {'elsewhere', elsewhere}
     end
@@ -291,8 +357,8 @@ function commands.acquire()
     if fault then
         return {'damaged', fault}
     end
-    local fence = redis.call('HINCRBY', META, 'fence', 1)
-    redis.call('HSET', META, 'life', LIFE, 'owner', owner, 'since', since, 'attempt', '0')
+    local fence = math.max(count('fence') + 1, tonumber(at_least))
+    redis.call('HSET', META, 'fence', exact(fence), 'life', LIFE, 'owner', owner, 'since', since, 'attempt', '0')
     redis.call('SET', LEASE, LIFE, 'PX', milliseconds)
     return {'right', fence, field('id'), count('number')}
 end
@@ -309,11 +375,11 @@ function commands.commit()
     if ARGV[9] == '1' then
         redis.call('DEL', SCRATCH) -- as above: who clears a full server must not be refused
     end
-    redis.call('HSET', META, 'environment_host', ARGV[10])
     settle()
+    redis.call('RPUSH', PENDING, 'environment_host', '1', ARGV[10])
     local words = part_of(ARGV, 11, #ARGV)
     sliced('RPUSH', PENDING, words)
-    redis.call('HSET', META, 'number', exact(CONFIRMED + 1), 'pending', #words)
+    redis.call('HSET', META, 'number', exact(CONFIRMED + 1), 'pending', 3 + #words)
     renew(ARGV[8])
     return {'right'}
 end
@@ -321,6 +387,9 @@ end
 -- ARGV[8]: lease (ms).  Also settles, so that a commit in doubt does not outlive its manager for longer than needed.
 function commands.renew()
     local found = standing()
+    if found == 'right' and ATTEMPT <= count('attempt') then
+        return {'late'} -- whoever asked has given the lease back meanwhile
+    end
     if found == 'right' then
         renew(ARGV[8])
         settle()
@@ -339,7 +408,8 @@ function commands.see()
     if field('life') == LIFE and count('number') == CONFIRMED then
         fold()
     end
-    return {field('life') == LIFE and 'right' or 'other', count('first'), count('end'), damage() or ''}
+    local is_right = field('life') == LIFE and count('number') >= CONFIRMED -- higher: one more was committed meanwhile
+    return {is_right and 'right' or 'other', count('first'), count('end'), damage() or ''}
 end
 
 -- ARGV[5..6]: numbers of the first entry and of the one behind the last.
@@ -478,12 +548,22 @@ function commands.replace()
     return {'right'}
 end
 
--- The lease is given back; the name of the owner stays.
+-- The lease is given back; the name of the owner stays.  A commit of which nobody heard is taken back.
 function commands.release()
+    redis.call('DEL', SCRATCH) -- as above: a full server must not refuse
+    if standing() == 'right' then
+        settle()
+    end
     if redis.call('GET', LEASE) == LIFE then
         redis.call('DEL', LEASE)
     end
     return {'right'}
 end
 
+if COMMAND ~= 'acquire' then
+    local places = foreign()
+    if #places > 0 and is_mine() then
+        move_aside(places)
+    end
+end
 return commands[COMMAND]()

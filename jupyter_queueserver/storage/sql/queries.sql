@@ -80,14 +80,21 @@ INSERT INTO results (uid, text, sum) SELECT column1, column2, row_sum(column1, c
 DELETE FROM results WHERE uid = ?;
 
 -- name: read_requests
-SELECT CASE sum WHEN row_sum(id, text, reply) THEN text ELSE x'' END FROM requests ORDER BY n;
+SELECT CASE sum WHEN row_sum(id, text) THEN text ELSE x'' END FROM requests ORDER BY n;
 
 -- name: append_request
-INSERT INTO requests (id, text, reply, sum)
-SELECT column1, column2, column3, row_sum(column1, column2, column3) FROM (VALUES (?, ?, ?));
+INSERT INTO requests (id, text, sum) SELECT column1, column2, row_sum(column1, column2) FROM (VALUES (?, ?));
+
+-- name: append_reply
+INSERT INTO replies (n, reply, sum)
+SELECT requests.n, new.column2, row_sum(requests.id, new.column2) FROM (VALUES (?, ?)) AS new JOIN requests ON requests.id = new.column1;
 
 -- name: delete_request
 DELETE FROM requests WHERE id = ?;
 
+-- name: delete_reply
+DELETE FROM replies WHERE n = (SELECT n FROM requests WHERE id = ?);
+
 -- name: read_reply
-SELECT reply FROM requests WHERE id = ?;
+SELECT CASE replies.sum WHEN row_sum(requests.id, replies.reply) THEN replies.reply ELSE x'' END
+FROM requests JOIN replies ON replies.n = requests.n WHERE requests.id = ?;
