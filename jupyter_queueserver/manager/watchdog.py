@@ -80,6 +80,7 @@ class Watchdog:
         self._tail = LogTail(log_path(settings))
         self._consoles: list[LogTail] = []
         self._more_to_show = False
+        self._open_line: bool | None = None
         self._restarts = Restarts(worked_before=worked_before)
         self._manager: Supervised | None = None
         self._start_at: float | None = None
@@ -330,11 +331,18 @@ class Watchdog:
             return
         self._more_to_show = True
         for _ in range(PIECES):
-            text = self._tail.new_text() + self._console_text()
-            if not text:
+            log, console = self._tail.new_text(), self._console_text()
+            if not log and not console:
                 self._more_to_show = False
                 return
-            self._show(text)
+            self._show_text(log, of_console=False)
+            self._show_text(console, of_console=True)
+
+    def _show_text(self, text: str, *, of_console: bool) -> None:
+        """Show a piece; it begins a line if the last piece was another's and has not ended its own."""
+        if text and self._show is not None:
+            self._show(f"\n{text}" if self._open_line not in (None, of_console) else text)
+            self._open_line = None if text.endswith("\n") else of_console
 
     def _console_text(self) -> str:
         """Return the next piece of console text, of the oldest environment that still has some."""

@@ -34,6 +34,9 @@ class FakeLink:
     def reports_since(self, n: int) -> list[tuple[int, Any]]:
         return self.reader.since(n)
 
+    def take_contradiction(self) -> str | None:
+        return self.reader.take_contradiction()
+
     async def ack(self, n: int) -> None:
         self.acknowledged.append(n)
         self.spool.acknowledge(n)

@@ -15,6 +15,7 @@ from jupyter_queueserver.manager.bell import Bell
 from jupyter_queueserver.manager.duty import take_duty
 from jupyter_queueserver.manager.heartbeat import Heartbeat
 from jupyter_queueserver.manager.options import parse_options
+from jupyter_queueserver.manager.supervised import log_path
 from jupyter_queueserver.manager.watchdog import PIECES, Watchdog
 
 
@@ -87,6 +88,25 @@ def test_much_text_is_shown_to_its_end_before_that_of_another_environment(instan
     while watchdog._more_to_show:
         watchdog._show_log()
     assert "".join(shown) == text + "the next one\n"
+    watchdog._bell.close()
+    watchdog._wakeup.close()
+    watchdog._wakeup_end.close()
+    watchdog._duty.release()
+
+
+def test_a_line_of_the_log_does_not_get_into_a_line_of_the_console(instance: Instance) -> None:
+    console = instance.data_dir / "console"
+    shown: list[str] = []
+    settings = parse_options(["--data-dir", str(instance.data_dir)], {}).settings
+    assert settings is not None
+    watchdog = Watchdog(settings, take_duty(instance), say=print, show=shown.append)
+    log = log_path(settings)
+    for path, text in ((console, "half a "), (console, "line"), (log, "INFO one\n"), (log, "INFO two\n"), (console, "\nnext\n")):
+        with path.open("a") as file:
+            file.write(text)
+        watchdog._follow_console(console, 0)
+        watchdog._show_log()
+    assert "".join(shown) == "half a line\nINFO one\nINFO two\n\nnext\n"
     watchdog._bell.close()
     watchdog._wakeup.close()
     watchdog._wakeup_end.close()

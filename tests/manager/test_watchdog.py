@@ -8,7 +8,7 @@ import time
 
 import msgspec
 import pytest
-from conftest import LIMIT
+from watchdog_stage import LIMIT
 
 from jupyter_queueserver.instance import Runtime, identity_of, is_alive, read_runtime
 from jupyter_queueserver.instance.launch import LaunchError, ensure_manager

@@ -173,6 +173,14 @@ def test_requests_and_publications(new_server: MakeServer, startup: Path, wire: 
     server.stop()
 
 
+def shows(terminal: Path, text: bytes) -> None:
+    """Wait until that is in the terminal."""
+    try:
+        until(lambda: text in terminal.read_bytes(), f"{text!r} in the terminal")
+    except AssertionError as err:
+        raise AssertionError(f"{err}; there is: {terminal.read_text()}") from None
+
+
 def test_the_terminal_shows_manager_worker_and_plan(new_server: MakeServer, startup: Path, tmp_path: Path) -> None:
     """Also after the terminal has come back to a manager that lives, and not what was shown before."""
     server = new_server()
@@ -195,14 +203,14 @@ def test_the_terminal_shows_manager_worker_and_plan(new_server: MakeServer, star
         until(lambda: b"is ready" in out.read_bytes(), "the manager", timeout=20)
         server.open()
         run("early")
-        until(lambda: b"early from the plan\n" in out.read_bytes(), "the plan's text in the terminal")
+        shows(out, b"early from the plan\n")
         process.kill()
         process.wait(10)
         server.wait_watchdog(process.pid)
         process = terminal()
         until(lambda: b"watches over it from now on" in out.read_bytes(), "the terminal to be back")
         run("late")
-        until(lambda: b"late from the plan\n" in out.read_bytes(), "the plan's text in the terminal")
+        shows(out, b"late from the plan\n")
         assert b"early from the plan" not in out.read_bytes()
         server.stop()
     finally:
