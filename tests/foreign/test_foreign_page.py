@@ -17,15 +17,19 @@ CHAPTERS = "".join(path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.g
 WIDGETS = (SCRIPTS / "widget_model.py").read_text(encoding="utf-8")
 
 
+#: Methods that existing clients can know.
+OLD = sorted(name for name, method in methods().items() if not method.ours)
+
+
 def named(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
 def test_every_method_has_its_row() -> None:
-    assert set(methods()) == set(ROWS_OF_METHODS)
+    assert OLD == sorted(ROWS_OF_METHODS)
 
 
-@pytest.mark.parametrize("method", sorted(methods()))
+@pytest.mark.parametrize("method", OLD)
 def test_what_a_row_names_is_called(method: str) -> None:
     api, words, model = ROWS_OF_METHODS[method]
     for name in named(api):
