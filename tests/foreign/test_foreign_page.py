@@ -26,7 +26,7 @@ def named(cell: str) -> list[str]:
 
 
 def test_every_method_has_its_row() -> None:
-    assert OLD == sorted(ROWS_OF_METHODS)
+    assert sorted(ROWS_OF_METHODS) == OLD
 
 
 @pytest.mark.parametrize("method", OLD)
