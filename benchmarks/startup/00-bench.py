@@ -38,6 +38,7 @@ def events(number: int):
     @bpp.run_decorator(md={"plan_name": "events"})
     def readings():
         for _ in range(number):
+            yield from bps.checkpoint()  # without it the RunEngine keeps every message, to go back to
             yield from bps.create()
             yield from bps.read(motor)
             yield from bps.save()
