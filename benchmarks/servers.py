@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Server:
+class Server(ABC):
     """What a measurement needs of a server; `address` is that of its control socket."""
 
     name = ""
@@ -54,13 +55,13 @@ class Server:
                 line.must("environment_close")
                 line.until(is_closed)
 
+    @abstractmethod
     def pids(self) -> dict[str, int]:
         """Process ids by role: watchdog, manager, worker, relay."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """End it, and whatever it started."""
-        raise NotImplementedError
 
 
 _ROLES = {

@@ -120,20 +120,20 @@ def set_mode(step: Step, mode: QueueMode | None) -> None:
 
 def append_entries(step: Step, items: Iterable[Item], in_history: Callable[[str], bool], done: Restored) -> None:
     """Append entries to the history; `in_history` knows those of before that the state does not hold."""
-    fresh: dict[str, Item] = {}
-    for item in items:
-        uid = item.item_uid
-        if uid in fresh or uid in step.state.history or uid in step.state.queue or in_history(uid):
-            done.leave_out(uid)
-        else:
-            fresh[uid] = item
-    if fresh:
-        step.emit(HistoryAppended(items=tuple(fresh.values())))
+    if fresh := _fresh(step, items, in_history, done):
+        step.emit(HistoryAppended(items=fresh))
         done.history += len(fresh)
 
 
 def append_items(step: Step, items: Iterable[Item], in_history: Callable[[str], bool], done: Restored) -> None:
     """Put items at the back of the queue."""
+    if fresh := _fresh(step, items, in_history, done):
+        step.emit(QueueInserted(items=fresh))
+        done.queue += len(fresh)
+
+
+def _fresh(step: Step, items: Iterable[Item], in_history: Callable[[str], bool], done: Restored) -> tuple[Item, ...]:
+    """Return the items whose uid is nowhere yet, each once; the others are counted as left out."""
     fresh: dict[str, Item] = {}
     for item in items:
         uid = item.item_uid
@@ -141,9 +141,7 @@ def append_items(step: Step, items: Iterable[Item], in_history: Callable[[str], 
             done.leave_out(uid)
         else:
             fresh[uid] = item
-    if fresh:
-        step.emit(QueueInserted(items=tuple(fresh.values())))
-        done.queue += len(fresh)
+    return tuple(fresh.values())
 
 
 def return_running(step: Step, item: Item | None, in_history: Callable[[str], bool], done: Restored) -> None:
