@@ -90,13 +90,16 @@ class SpoolWriter:
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._fd = -1
         self._size = 0
+        self._closed = False
         self.last = 0
 
     def append(self, report: Report) -> int:
-        """Number the report and write it; returns the number."""
+        """Number the report and write it; returns the number.  After `close` nothing is written: the number of the last one."""
         if self._is_copy():
             return self.last
         with self._lock:
+            if self._closed:
+                return self.last
             self.last += 1
             self._waiting.append((self.last, encode_line(self.last, report)))
             self.flush()
@@ -148,10 +151,15 @@ class SpoolWriter:
                     path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Write what is waiting and release the file."""
+        """Write what is waiting and release the file.
+
+        What threads of the ending process still find to report is not true of the environment: it is over, and the interpreter
+        is taking their namespace apart.
+        """
         if self._is_copy():
             return
         with self._lock:
+            self._closed = True
             self.flush()
             if self._fd >= 0:
                 os.close(self._fd)

@@ -56,6 +56,15 @@ def test_a_damaged_line_is_never_taken_for_a_report(report: Report, data: st.Dat
     assert number != 5 or damaged != line
 
 
+def test_nothing_is_told_after_the_end(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path)
+    assert writer.append(state("last")) == 1
+    writer.close()
+    assert writer.append(state("too late")) == 1
+    assert writer.flush()
+    assert SpoolReader(tmp_path).since(0) == [(1, state("last"))]
+
+
 def test_lone_surrogates_are_written_all_the_same() -> None:
     line = encode_line(1, EnvironmentFailed(time=0.0, msg="file \udc80"))
     assert decode_line(line[:-1])[1] == EnvironmentFailed(time=0.0, msg="file ?")

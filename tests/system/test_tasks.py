@@ -181,6 +181,22 @@ def test_closing_forgets_background_tasks_and_destroying_foreground_ones(server:
     assert status_of(server, uid) == "not_found"
 
 
+def test_a_background_task_that_ends_while_the_worker_exits_tells_nothing_any_more(server: Server, tmp_path: Path) -> None:
+    trace, go = tmp_path / "trace", tmp_path / "go"
+    exits = (
+        "import atexit, threading\n"
+        "_me = threading.current_thread()\n"
+        f"atexit.register(lambda: (open({str(go)!r}, 'w').close(), _me.join(5)))\n"
+    )
+    uid = upload(server, exits + wait(go, trace), run_in_background=True)
+    until(lambda: lines(trace), "the task to begin")
+    server.ok("environment_close")
+    server.wait_for(lambda status: not status["worker_environment_exists"], "the environment to close", PATIENCE)
+    assert lines(trace) == ["begin", "end"]
+    assert status_of(server, uid) == "not_found"
+    assert server.status()["worker_background_tasks"] == 0
+
+
 def test_metadata_are_told_as_far_as_they_are_permitted(new_server: Callable[..., Server]) -> None:
     startup = str(Path(__file__).parent / "startup")
     server = new_server(
