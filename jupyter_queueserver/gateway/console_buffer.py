@@ -18,20 +18,30 @@ _LINE_LIMIT = 100_000
 #: Characters of a coloured line beyond which it is overwritten as a whole: taking it apart costs too much.
 _COLOURED_LIMIT = 2000
 
+#: What stands between ``ESC [`` and the end of a sequence that moves the cursor or erases; of a longer one nothing is known.
+_DIGITS = r"[0-9;?]{0,32}"
+_MOVING = rf"\x1b\[{_DIGITS}[AK]"
+_MOVE = re.compile(_MOVING)
 #: Text, or one thing that moves the cursor or erases.
-_PART = re.compile(r"\n|\r|\x1b\[[0-9;?]*[AK]|(?:[^\n\r\x1b]|\x1b(?!\[[0-9;?]*[AK]))+")
-_MOVE = re.compile(r"\x1b\[[0-9;?]*[AK]")
+_PART = re.compile(rf"\n|\r|{_MOVING}|(?:[^\n\r\x1b]|\x1b(?!\[{_DIGITS}[AK]))+")
+#: What switches colours (``ESC [ ... m``) and the like, a character set (``ESC ( B``), a title (``ESC ] ... BEL``), one thing (``ESC 7``).
+_INNER = r"[ -/]{1,4}"
+_TITLE = r"\][^\x07\x1b\n\r]{0,256}"
+_ESCAPE = rf"\x1b(?:\[{_DIGITS}(?:{_INNER})?[@-~]|{_INNER}[0-~]|{_TITLE}(?:\x07|\x1b\\)|[0-Z\\^-~])"
 #: The beginning of an escape sequence at the end of a piece.
-_BEGUN = re.compile(r"\x1b(?:\[[0-9;?]{0,16})?\Z")
-#: A character with the colours and the like that are switched in front of it, or behind the last one; a width of one.
-_ESCAPE = r"(?:\x1b\[[0-9;?]*[ -/]*[@-~])"
-_CELL = re.compile(rf"{_ESCAPE}*+.(?:{_ESCAPE}++\Z)?|{_ESCAPE}++\Z", re.DOTALL)
+_BEGUN = re.compile(rf"\x1b(?:\[{_DIGITS}(?:{_INNER})?|{_INNER}|{_TITLE}\x1b?)?\Z")
+#: One that is whole, or one that is not and never will be.
+_ESCAPE_OR_NONE = re.compile(rf"({_ESCAPE})|\x1b")
+#: What is switched in front of the first character of a line.
+_HEAD = re.compile(rf"(?:{_ESCAPE})*")
+#: A character with the colours and the like that are switched behind it; a width of one.
+_CELL = re.compile(rf".(?:{_ESCAPE})*+", re.DOTALL)
 
 
 class Screen:
     """Lines as a terminal shows them: ``\\n``, ``\\r``, cursor up (``ESC [ A``) and erase in line (``ESC [ K``) are followed.
 
-    Other escape sequences, such as colours, stay in the text.
+    Other escape sequences, such as colours, stay in the text; what only looks like the beginning of one loses its ``ESC``.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -40,6 +50,7 @@ class Screen:
         self._characters = 0
         self._up = 0  # lines from the last one up to the cursor
         self._column: int | None = None  # None: behind the last character
+        self._arrived = False  # nothing was written since the cursor came to this column
         self._begun = ""
 
     def write(self, text: str) -> None:
@@ -51,9 +62,9 @@ class Screen:
             if part == "\n":
                 self._next_line()
             elif part == "\r":
-                self._column = 0
+                self._go_to(0)
             elif not _MOVE.fullmatch(part):
-                self._put(part)
+                self._put(_ESCAPE_OR_NONE.sub(r"\1", part) if "\x1b" in part else part)
             elif part[-1] == "A":
                 self._move_up(_number(part))
             else:
@@ -68,8 +79,11 @@ class Screen:
             shown.pop()  # the cursor stands at the begin of a line that is not there yet
         return "\n".join(shown[-lines:])
 
+    def _go_to(self, column: int) -> None:
+        self._column, self._arrived = column, True
+
     def _next_line(self) -> None:
-        self._column = 0
+        self._go_to(0)
         if self._up:
             self._up -= 1
             return
@@ -79,8 +93,7 @@ class Screen:
             self._characters -= len(self._lines.popleft()) + 1
 
     def _move_up(self, count: int) -> None:
-        if self._column is None:
-            self._column = _width(self._line)
+        self._go_to(_width(self._line) if self._column is None else self._column)
         self._up = min(self._up + max(1, count), len(self._lines) - 1)
 
     @property
@@ -94,13 +107,17 @@ class Screen:
 
     def _erase(self, mode: int) -> None:
         """Erase from the cursor to the end of the line (0), to its begin (1), or the whole line (2)."""
-        cells = _cells(self._line)
+        head, cells = _taken_apart(self._line)
         column = len(cells) if self._column is None else self._column
         if mode == 0:
-            self._line = "".join(cells[:column])
+            self._line = "".join([self._kept_head(head), *cells[:column]])
         else:
             self._line = " " * column + ("".join(cells[column:]) if mode == 1 else "")
         self._column = column
+
+    def _kept_head(self, head: str) -> str:
+        """What is switched in front of a line belongs to its first character, and goes with it."""
+        return "" if self._column == 0 and self._arrived else head
 
     def _put(self, text: str) -> None:
         while text:
@@ -118,24 +135,42 @@ class Screen:
 
     def _overwrite(self, text: str) -> None:
         column, line = self._column or 0, self._line
-        end = column + _width(text)
         if "\x1b" not in line and "\x1b" not in text:
+            end = column + len(text)
             self._line = line[:column].ljust(column) + text + line[end:]
+            self._column = end if end < len(line) else None
         elif len(line) > _COLOURED_LIMIT:
-            self._line = text
+            self._line, self._column = text, None
         else:
-            old = _cells(line)
-            old.extend(" " * (column - len(old)))
-            self._line = "".join([*old[:column], text, *old[end:]])
-        self._column = end if end < _width(line) else None
+            self._overwrite_coloured(column, text)
+        self._arrived = False
+
+    def _overwrite_coloured(self, column: int, text: str) -> None:
+        """What is switched between two characters stays with the one that was written before it."""
+        head, cells = _taken_apart(self._line)
+        switched, written = _taken_apart(text)
+        cells.extend(" " * (column - len(cells)))
+        if column:
+            cells[column - 1] += switched
+        else:
+            head = self._kept_head(head) + switched
+        end = column + len(written)
+        cells[column:end] = written
+        self._line = "".join([head, *cells])
+        self._column = end if end < len(cells) else None
 
 
-def _cells(line: str) -> list[str]:
-    return _CELL.findall(line) if "\x1b" in line else list(line)
+def _taken_apart(line: str) -> tuple[str, list[str]]:
+    """What is switched in front of the first character; the characters, each with what is switched behind it."""
+    if "\x1b" not in line:
+        return "", list(line)
+    found = _HEAD.match(line)
+    head = found[0] if found else ""
+    return head, _CELL.findall(line, len(head))
 
 
 def _width(line: str) -> int:
-    return len(_cells(line)) if "\x1b" in line and len(line) <= _COLOURED_LIMIT else len(line)
+    return len(_taken_apart(line)[1]) if "\x1b" in line and len(line) <= _COLOURED_LIMIT else len(line)
 
 
 def _number(sequence: str, missing: int = 1) -> int:

@@ -22,6 +22,11 @@ from .texts import LATER, PARTS, StoredHistory, part_texts, state_of
 
 #: per table: the values under its check sum, in order
 _COLUMNS = {"parts": "name, text", "queue": "uid, rank, text", "history": "n, uid, text"}
+#: per table: its check sum, computed; over the bytes, which are there also where a text is none any more
+_SUMS = {
+    table: f"row_sum({', '.join(f'CAST({column} AS BLOB)' for column in columns.split(', '))})"
+    for table, columns in _COLUMNS.items()
+}
 #: errors of reading damaged pages; text that is none; statements that the schema does not fit any more
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError, ValueError)
 #: rows that are read at once: fewer are lost around a place that cannot be read
@@ -61,6 +66,7 @@ class Salvage:
         self.findings = Findings()
         uri = f"{path.absolute().as_uri()}?mode=ro"
         self._connection = give_row_sum(sqlite3.connect(uri, uri=True, isolation_level=None))
+        self._connection.text_factory = lambda data: data.decode("utf-8", "replace")  # the check sum tells what is right
         try:
             self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             self._sums = {table: self._has_sums(table) for table in _COLUMNS}
@@ -114,9 +120,8 @@ class Salvage:
         """Whether every entry of the history, too, fits its check sum."""
         if not self._sums["history"]:
             return True
-        return not self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM history WHERE sum <> row_sum(n, uid, text))"
-        ).fetchone()[0]
+        statement = f"SELECT EXISTS (SELECT 1 FROM history WHERE sum <> {_SUMS['history']})"  # noqa: S608 - from the table above
+        return not self._connection.execute(statement).fetchone()[0]
 
     def _item(self, uid: Any, text: Any) -> Item | None:
         try:
@@ -146,7 +151,7 @@ class Salvage:
     def _rows(self, table: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Rows by rowid; behind a place that cannot be read it goes on at the next one that can."""
         columns = _COLUMNS[table]
-        fits = f"sum = row_sum({columns})" if self._sums[table] else "1"
+        fits = f"sum = {_SUMS[table]}" if self._sums[table] else "1"
         after = -(2**63)
         while True:
             # the names come from the table above

@@ -21,6 +21,11 @@ SHOWN = [
     ("abcdef\rxy\x1b[K", "xy"),
     ("abcdef\x1b[2K\rxy", "xy    "),
     ("\x1b[31mred\x1b[0m\rbl", "bl\x1b[0m".replace("\x1b[0m", "d\x1b[0m")),
+    ("\x1b[31mred\x1b[0m\r\x1b[32mb", "\x1b[32med\x1b[0m".replace("\x1b[32me", "\x1b[32mbe")),
+    ("10 %\r\x1b[32m20\x1b[0m", "\x1b[32m20\x1b[0m %"),
+    ("\x1b[31mred\x1b[0m\r\x1b[Kx", "x"),
+    ("10 %\r\x1b(B20\x1b]0;title\x07\x1b7", "\x1b(B20\x1b]0;title\x07\x1b7 %"),
+    ("a\x1b\nb\x1b[\nc", "a\nb[\nc"),
     ("\x1b[1mbold\x1b[0m\n", "\x1b[1mbold\x1b[0m"),
     ("a\n\n\n", "a\n\n"),
     ("", ""),
@@ -39,7 +44,10 @@ def test_lines_are_those_of_a_terminal(written: str, shown: str) -> None:
 
 
 @example(["2", "\x1b[", "[A"])
-@given(st.lists(st.text(alphabet="ab\n\r\x1b[AK2m;", max_size=12), max_size=8))
+@example(["22\r2", "\x1b[["])
+@example(["2", "\x1b[", " ", "q\rx"])
+@example(["22A\r\x1b[", "\x1b", "2"])
+@given(st.lists(st.text(alphabet="ab\n\r\x1b\x07\\][AK2m; ", max_size=12), max_size=8))
 def test_where_a_piece_ends_makes_no_difference(pieces: list[str]) -> None:
     whole, parts = Screen(), Screen()
     whole.write("".join(pieces))

@@ -121,6 +121,21 @@ def test_a_row_that_was_altered_is_not_taken(tmp_path: Path) -> None:
     assert any("q7" in text for text in findings.problems)
 
 
+@pytest.mark.parametrize("table", ["queue", "history"])
+def test_a_name_that_is_no_text_any_more_costs_its_row(tmp_path: Path, table: str) -> None:
+    filled(tmp_path)
+    path = tmp_path / "queue.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE {table} SET uid = CAST(x'ff80' AS TEXT) WHERE uid = ?", (f"{table[0]}7",))
+        connection.commit()
+    findings, aside = recover_file(path, tmp_path / "lease", owner())
+    assert aside is not None
+    _, queue, history = contents(tmp_path)
+    assert queue == [TEXTS[uid] for uid in QUEUE if (table, uid) != ("queue", "q7")]
+    assert history == [TEXTS[uid] for uid in HISTORY if (table, uid) != ("history", "h7")]
+    assert findings.problems
+
+
 def test_what_ran_is_first_in_the_queue_if_its_worker_is_not_known_any_more(tmp_path: Path) -> None:
     filled(
         tmp_path,

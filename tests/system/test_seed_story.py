@@ -51,6 +51,10 @@ class Story:
         """Wait for a state of the RunEngine."""
         self.server.wait_for(lambda status: status["re_state"] == state, f"the RunEngine in state {state}", 30.0)
 
+    def wait_paused(self) -> None:
+        """Wait until the plan can be resumed or ended: a moment after its RunEngine has paused."""
+        self.server.wait_state("paused", 30.0)
+
 
 @pytest.fixture
 def story(new_server: Callable[..., Server], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Story]:
@@ -87,7 +91,7 @@ def test_plans_are_added_run_and_ended_by_hand(story: Story) -> None:
         story.do("queue_start")
         story.wait("running")
         story.do("re_pause", "immediate")
-        story.wait("paused")
+        story.wait_paused()
         story.do("manager_stop", status=2)
         story.do(command)
         story.server.wait_for(lambda status: status["manager_state"] == "idle", "the end of the queue")
@@ -170,7 +174,7 @@ def test_the_web_server_beside_it(story: Story, tmp_path: Path) -> None:
         assert web.ask("POST", "/queue/start")["success"]
         story.wait("running")
         assert web.ask("POST", "/re/pause", option="immediate")["success"]
-        story.wait("paused")
+        story.wait_paused()
         assert web.ask("POST", "/manager/stop", option="safe_on")["success"] is False
         assert web.ask("POST", "/re_halt")["success"]
         story.server.wait_for(lambda status: status["manager_state"] == "idle", "the end of the queue")
