@@ -68,7 +68,7 @@ test: lint $(CLIENTS)/.installed
 	$(RUN) pytest $(PARALLEL) -m "not long"
 
 test-all: lint $(CLIENTS)/.installed
-	$(RUN) pytest $(PARALLEL)
+	$(RUN) pytest $(PARALLEL) --hypothesis-profile explore
 
 campaign: $(VENV)/.test
 	@PYTHONPATH=tests:tests/system $(RUN) campaign

@@ -111,7 +111,7 @@ class Environment:
         self._writer = writer
         writer.wait_for_worker()
         self._intake = Intake(self._instance, writer)
-        self._orders = Orders(lambda: self.link, self._fence, writer, self._intake, self._on_replaced)
+        self._orders = Orders(lambda: self.link, self._recovered.wait, self._fence, writer, self._intake, self._on_replaced)
         self._actions |= self._orders.actions
 
     async def attend(self) -> None:

@@ -419,9 +419,9 @@ class Server:
     def check_gone(self) -> None:
         """Wait for the end of all processes; then no socket, lock or file for the living may be left."""
         deadline = time.monotonic() + PATIENCE
-        for pid in self.processes():
-            wait_dead(pid, deadline - time.monotonic())
-        assert not self.processes()
+        while pids := self.processes():  # one that was just being started sees that it is not needed, and ends too
+            for pid in pids:
+                wait_dead(pid, deadline - time.monotonic())
         assert not self.instance.sockets.exists(), list(self.instance.sockets.iterdir())
         locks = [self.instance.lease, self.instance.watchdog_lock, self.instance.journal / "relay.lock"]
         assert [path for path in locks if is_locked(path)] == []

@@ -97,8 +97,7 @@ def test_vanished_sockets(
     assert server.watchdog == watchdog
     assert server.instance.sockets.is_relative_to(first) is not whole
     until(lambda: (server.instance.sockets / "relay.bell").exists(), "a relay that can be rung")
-    until(lambda: (server.status()["re_state"], server.status()["environment_unreachable"]) == ("running", None), "the worker")
-    server.ok("re_pause", option="immediate")
+    until(lambda: server.call("re_pause", option="immediate")["success"], "the worker to be found again")
     until(lambda: server.status()["manager_state"] == "paused", "the pause")  # the old address of the events is dead
     server.ok("re_resume")
     plan.go()
