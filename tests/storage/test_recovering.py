@@ -126,7 +126,11 @@ def test_a_name_that_is_no_text_any_more_costs_its_row(tmp_path: Path, table: st
     filled(tmp_path)
     path = tmp_path / "queue.sqlite"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"UPDATE {table} SET uid = CAST(x'ff80' AS TEXT) WHERE uid = ?", (f"{table[0]}7",))
+        statement = {
+            "queue": "UPDATE queue SET uid = CAST(x'ff80' AS TEXT) WHERE uid = 'q7'",
+            "history": "UPDATE history SET uid = CAST(x'ff80' AS TEXT) WHERE uid = 'h7'",
+        }[table]
+        connection.execute(statement)
         connection.commit()
     findings, aside = recover_file(path, tmp_path / "lease", owner())
     assert aside is not None
