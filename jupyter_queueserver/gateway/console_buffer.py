@@ -24,7 +24,7 @@ _MOVING = rf"\x1b\[{_DIGITS}[AK]"
 _MOVE = re.compile(_MOVING)
 #: Text, or one thing that moves the cursor or erases.
 _PART = re.compile(rf"\n|\r|{_MOVING}|(?:[^\n\r\x1b]|\x1b(?!\[{_DIGITS}[AK]))+")
-#: What switches colours (``ESC [ ... m``) and the like, a character set (``ESC ( B``), sets a title (``ESC ] ... BEL``), or ``ESC 7``.
+#: What switches colours (``ESC [ ... m``) or a character set (``ESC ( B``), sets a title (``ESC ] ... BEL``), or the like.
 _INNER = r"[ -/]{1,4}"
 _TITLE = r"\][^\x07\x1b\n\r]{0,256}"
 _ESCAPE = rf"\x1b(?:\[{_DIGITS}(?:{_INNER})?[@-~]|{_INNER}[0-~]|{_TITLE}(?:\x07|\x1b\\)|[0-Z\\^-~])"
