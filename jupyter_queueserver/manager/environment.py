@@ -56,6 +56,8 @@ _CLOSING = 20.0
 _LAST_CLOSING = 5.0
 #: Seconds between two attempts at a worker or store that does not answer.
 _RETRY = 0.5
+#: Seconds that a request to the worker waits for a manager that has just started and still looks for it.
+_SEEKING = 1.0
 _UNRECORDED = "The worker is gone; it was not recorded any more."
 #: Reports after which the worker is told that it may forget them.
 _ACK_EVERY = 500
@@ -111,7 +113,7 @@ class Environment:
         self._writer = writer
         writer.wait_for_worker()
         self._intake = Intake(self._instance, writer)
-        self._orders = Orders(lambda: self.link, self._recovered.wait, self._fence, writer, self._intake, self._on_replaced)
+        self._orders = Orders(lambda: self.link, self._fence, writer, self._intake, self._on_replaced)
         self._actions |= self._orders.actions
 
     async def attend(self) -> None:
@@ -125,8 +127,15 @@ class Environment:
         """Start carrying out an effect; the task ends with the worker's answer, and has a sentence if there is more to say."""
         return self._spawn(self._actions[type(effect)](effect))
 
+    async def looked_for(self) -> None:
+        """Wait until it is known whether an earlier manager has left a worker, but not for long: it may not answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SEEKING):
+                await self._recovered.wait()
+
     async def read_metadata(self) -> str | QueueServerError | None:
         """Ask the worker for the RunEngine's metadata; see `Orders.read_metadata`."""
+        await self.looked_for()
         return await self._orders.read_metadata()
 
     async def _open(self, effect: effects.OpenEnvironment) -> None:

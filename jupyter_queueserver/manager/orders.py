@@ -7,7 +7,6 @@ worker is the matter of `jupyter_queueserver.manager.environment`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 from collections.abc import Callable, Coroutine
@@ -46,8 +45,6 @@ _UNKNOWN = "Plan execution status was lost: the worker had this item before, and
 _PATIENCE = 20
 #: Seconds between two attempts at a worker that does not answer.
 _RETRY = 0.5
-#: Seconds that an order waits for the worker, which a manager that has just started is still looking for.
-_SEEKING = 1.5
 
 
 class Orders:
@@ -57,8 +54,6 @@ class Orders:
     ----------
     link
         Gives the worker of this moment; None: there is none.
-    found
-        Ends when it is certain whether an earlier manager has left a worker.
     fence
         Number of this manager's lease.
     on_replaced
@@ -68,14 +63,12 @@ class Orders:
     def __init__(
         self,
         link: Callable[[], WorkerLink | None],
-        found: Callable[[], Coroutine[Any, Any, object]],
         fence: int,
         writer: Writer,
         intake: Intake,
         on_replaced: Callable[[], None],
     ) -> None:
         self._link = link
-        self._found = found
         self._fence = fence
         self._writer = writer
         self._intake = intake
@@ -112,7 +105,7 @@ class Orders:
     async def _learn_ending(self, item: Item) -> None:
         """The worker has seen the item and is done with it: its reports say how it ended, or nobody will ever know."""
         looks = 0
-        while looks < _PATIENCE:  # the worker notes the end a moment before it reports it, and a full disk keeps a report back
+        while looks < _PATIENCE:  # a full disk keeps a report back
             if (link := self._link()) is None:
                 return
             await self._intake.apply(link.environment_id, link.reports_since)
@@ -242,7 +235,12 @@ class Orders:
 
     async def told(self, tell: Callable[[WorkerLink], Coroutine[Any, Any, T]]) -> T:
         """Tell the worker something; a worker that does not know its manager (any more) is greeted first."""
-        link = self._link() or await self._sought()
+        link = self._link()
+        if link is None:
+            raise WorkerUnreachable(
+                "The manager has not found its worker (yet).",
+                hint="Repeat the request in a moment; the status says whether there is a worker and whether it answers.",
+            )
         try:
             return await tell(link)
         except WorkerRefused as err:
@@ -252,19 +250,6 @@ class Orders:
                 raise
         await link.hello(self._fence)
         return await tell(link)
-
-    async def _sought(self) -> WorkerLink:
-        """The worker that an earlier manager has left, as soon as it is found."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SEEKING):
-                await self._found()
-        link = self._link()
-        if link is None:
-            raise WorkerUnreachable(
-                "The manager has not found its worker again yet.",
-                hint="Nothing was done. Repeat the request in a moment; the status says when the worker does not answer.",
-            )
-        return link
 
 
 def _end_refused(step: Step, item_uid: str, msg: str) -> None:

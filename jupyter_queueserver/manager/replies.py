@@ -19,7 +19,7 @@ from ..core.requests import RequestKey
 from ..core.state import State
 from ..core.status import status
 from .requests import UnderWay
-from .writer import Writer
+from .writer import Outcome, Writer
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ _BIG = 256 * 1024
 _MANY = 1000
 #: Seconds that an answer may wait for the worker.
 _WORKER_PATIENCE = 1.5
+_SILENT = "The worker has not answered yet; the status says what comes of it."
 
 
 def local_time(seconds: float) -> str:
@@ -63,6 +64,8 @@ class Answerer:
     fetchers
         Get what methods want from outside (`Method.fetch`), given their parameters; an error is raised, or returned for a method
         to raise.
+    worker_looked_for
+        Ends when it is known whether there is a worker, or when that takes too long: what is meant for it is decided then.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class Answerer:
         writer: Writer,
         context: Callable[[], Context],
         fetchers: Mapping[str, Fetcher] | None = None,
+        worker_looked_for: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._writer = writer
+        self._worker_looked_for = worker_looked_for
         self._context = context
         self._fetchers = fetchers or {}
         self._under_way = UnderWay()
@@ -123,10 +128,15 @@ class Answerer:
         fetched = await self._fetched(call)
         if call.method.kind == "read":
             return read_call(call, self._writer.state, self._context(), fetched)
-        outcome = await self._writer.call(call, fetched)
+        outcome = await self._decided(call, fetched)
         if not call.method.waits:
             return outcome.result
         return _with_word(outcome.result, await _worker_answers(outcome.effects))
+
+    async def _decided(self, call: Call, fetched: Any, key: RequestKey | None = None) -> Outcome:
+        if call.method.waits and self._worker_looked_for is not None:
+            await self._worker_looked_for()
+        return await self._writer.call(call, fetched, key)
 
     async def _reply_once(self, call: Call, key: RequestKey) -> Verbatim:
         """Reply to a writing request with an id: it is done once, however often it comes."""
@@ -136,7 +146,7 @@ class Answerer:
         before = await self._writer.answered(key)
         if before is not None:
             return before
-        outcome = await self._writer.call(call, await self._fetched(call), key)
+        outcome = await self._decided(call, await self._fetched(call), key)
         if not call.method.waits:
             return outcome.result
         try:
@@ -190,15 +200,16 @@ def _with_word(reply: dict[str, Any], said: str | None) -> dict[str, Any]:
 
 
 async def _worker_answers(effects: tuple[asyncio.Task[str | None], ...]) -> str | None:
-    """Wait for the worker's word; a refusal is raised, silence is none: the state says what comes of it."""
+    """Wait for the worker's word; a refusal is raised, silence is told: the state says what comes of it."""
     if not effects:
         return None
-    done, _ = await asyncio.wait(effects, timeout=_WORKER_PATIENCE)
+    done, silent = await asyncio.wait(effects, timeout=_WORKER_PATIENCE)
     for task in done:
         err = task.exception()
         if isinstance(err, QueueServerError):
             raise err
-    return next((said for task in done if task.exception() is None and (said := task.result())), None)
+    said = (task.result() for task in done if task.exception() is None)
+    return next(filter(None, said), _SILENT if silent else None)
 
 
 def decode(request: bytes, encoding: Encoding) -> Any:

@@ -206,7 +206,7 @@ class Service:
             "history_number": history.number,
             "history_uids": history.known,
         }
-        self._answerer = Answerer(self._writer, self._reading_context, fetchers)
+        self._answerer = Answerer(self._writer, self._reading_context, fetchers, self._environment.looked_for)
         self._console = Console(self._tell_console)
         self._control = self._bound(
             instance.control_address, lambda address: ControlSocket(self._context, address, self._answerer)

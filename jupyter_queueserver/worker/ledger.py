@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,43 +48,51 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._lock = threading.Lock()
+        self._forget_lock()
+        os.register_at_fork(after_in_child=self._forget_lock)  # of a thread that the child does not have
         self._pid = os.getpid()
         self._fates: dict[str, ItemFate] = {}
         self._accepted: AcceptedItem | None = None
         self._running: AcceptedItem | None = None
         self._tasks: dict[str, AcceptedTask] = {}
 
+    def _forget_lock(self) -> None:
+        self._lock = threading.RLock()
+
     @property
     def accepted(self) -> str | None:
         """uid of the item that waits to be taken."""
-        item = self._accepted
-        return item.uid if item else None
+        with self._lock:
+            return self._accepted.uid if self._accepted else None
 
     @property
     def running(self) -> str | None:
         """uid of the item that was taken and has not ended."""
-        item = self._running
-        return item.uid if item else None
+        with self._lock:
+            return self._running.uid if self._running else None
 
     @property
     def is_free(self) -> bool:
         """Whether nothing is accepted or running; background tasks do not count."""
-        return self._accepted is None and self._running is None and self.foreground is None
+        with self._lock:
+            return self._accepted is None and self._running is None and self.foreground is None
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """uids of the tasks that were accepted and have not ended."""
-        return tuple(self._tasks.copy())
+        with self._lock:
+            return tuple(self._tasks)
 
     @property
     def foreground(self) -> str | None:
         """uid of the foreground task that was accepted and has not ended."""
-        return next((task.uid for task in self._tasks.copy().values() if not task.background), None)
+        with self._lock:
+            return next((task.uid for task in self._tasks.values() if not task.background), None)
 
     def fate(self, uid: str) -> ItemFate | None:
         """What became of the item; None if it was never seen."""
-        return self._fates.get(uid)
+        with self._lock:
+            return self._fates.get(uid)
 
     def accept(self, item: AcceptedItem) -> bool:
         """Note it for the main thread; False (and nothing done) when another one is there.
@@ -120,9 +129,14 @@ class Ledger:
             self._write(item, "taken", strict=True)
             return item
 
-    def end(self) -> None:
-        """The running item has ended."""
+    def end(self, tell: Callable[[], object]) -> None:
+        """The running item has ended: `tell` reports it first, and nothing new is accepted in between.
+
+        So whoever reads of the end here, also after the worker's death, finds the report of how it ended; and who has the
+        report finds all here as it is after the end: a look waits for it.
+        """
         with self._lock:
+            tell()
             if self._running is not None:
                 self._write(self._running, "ended")
                 self._running = None
@@ -153,9 +167,10 @@ class Ledger:
         with self._lock:
             self._write(task, "taken")
 
-    def end_task(self, task: AcceptedTask) -> None:
-        """It has ended."""
+    def end_task(self, task: AcceptedTask, tell: Callable[[], object]) -> None:
+        """It has ended; as `end`."""
         with self._lock:
+            tell()
             self._write(task, "ended")
             self._tasks.pop(task.uid, None)
 

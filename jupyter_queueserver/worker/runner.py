@@ -198,22 +198,20 @@ class Runner:
         engine, uid = self._engine, self._ledger.running
         assert uid is not None
         engine.end_item()
-        self._ledger.end()
-        self._report(
-            ItemEnded(
-                time=time.time(),
-                item_uid=uid,
-                ending=ending,
-                run_uids=tuple(engine.run_uids),
-                scan_ids=tuple(engine.scan_ids),
-                msg=msg,
-                traceback=text,
-                time_start=self._started,
-                failure=failure,
-                problems=problems,
-                by_hand=by_hand,
-            )
+        ended = ItemEnded(
+            time=time.time(),
+            item_uid=uid,
+            ending=ending,
+            run_uids=tuple(engine.run_uids),
+            scan_ids=tuple(engine.scan_ids),
+            msg=msg,
+            traceback=text,
+            time_start=self._started,
+            failure=failure,
+            problems=problems,
+            by_hand=by_hand,
         )
+        self._ledger.end(lambda: self._report(ended))
         if msg:
             show(msg)
 

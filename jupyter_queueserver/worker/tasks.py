@@ -90,8 +90,7 @@ class TaskRunner:
         )
 
     def _end(self, task: AcceptedTask, ended: TaskEnded) -> None:
-        self._ledger.end_task(task)
-        self._report(ended)
+        self._ledger.end_task(task, lambda: self._report(ended))
 
 
 def _shortened(text: str) -> str:

@@ -67,7 +67,7 @@ class _Episode:
         self.result = Result(number)
 
     def play(self) -> Result:
-        world = World(jupyter=self._rng.random() < 0.25)
+        world = World(jupyter=self._rng.random() < 0.4)
         self._note(f"a {'Jupyter server' if world.has_jupyter else 'server'} in {world.base}")
         is_kept = False
         try:

@@ -1,58 +1,42 @@
-"""Orders that come while a manager that has just started looks for the worker of the one before."""
+"""Requests that come while a manager that has just started looks for the worker of the one before."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
-import pytest
-
-from jupyter_queueserver.link.errors import WorkerUnreachable
-from jupyter_queueserver.manager import orders
-from jupyter_queueserver.manager.orders import Orders
+from jupyter_queueserver.manager.replies import Answerer
+from jupyter_queueserver.manager.writer import Outcome
 
 
-class Search:
-    """Stands for the environment: a worker that is found when it is said, or not."""
+class Decided:
+    """Stands for the writer: notes what is decided, and grants it."""
 
     def __init__(self) -> None:
-        self.link: Any = None
-        self.over = asyncio.Event()
+        self.calls: list[str] = []
+
+    async def call(self, call: Any, fetched: Any, key: Any) -> Outcome:
+        self.calls.append(call.method.name)
+        return Outcome({"success": True, "msg": ""}, (), True)
+
+
+def test_what_is_meant_for_the_worker_is_decided_when_it_is_known_whether_there_is_one() -> None:
+    async def scenario() -> None:
+        writer: Any = Decided()
         unused: Any = None
-        self.orders = Orders(lambda: self.link, self.over.wait, 1, unused, unused, unused)
+        known = asyncio.Event()
+        answerer = Answerer(writer, unused, worker_looked_for=known.wait)
 
+        async def ask(method: str) -> bool:
+            return json.loads(await answerer.answer(json.dumps({"method": method}).encode()))["success"]
 
-def test_an_order_waits_for_the_worker() -> None:
-    async def scenario() -> None:
-        search = Search()
-
-        async def tell(link: Any) -> str:
-            return f"told to {link}"
-
-        order = asyncio.create_task(search.orders.told(tell))
-        await asyncio.sleep(0)
-        assert not order.done()
-        search.link = "worker"
-        search.over.set()
-        assert await order == "told to worker"
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("over", [False, True], ids=["in vain", "none"])
-def test_it_is_refused_if_there_is_none(monkeypatch: pytest.MonkeyPatch, over: bool) -> None:
-    monkeypatch.setattr(orders, "_SEEKING", 0.01)
-
-    async def scenario() -> None:
-        search = Search()
-        if over:
-            search.over.set()
-
-        async def tell(link: Any) -> None:
-            raise AssertionError("nobody is there")
-
-        with pytest.raises(WorkerUnreachable, match="not found its worker") as caught:
-            await search.orders.told(tell)
-        assert "Nothing was done" in caught.value.to_wire()["hint"]
+        pause = asyncio.create_task(ask("re_pause"))
+        assert await ask("queue_clear")
+        assert writer.calls == ["queue_clear"]
+        assert not pause.done()
+        known.set()
+        assert await pause
+        assert writer.calls == ["queue_clear", "re_pause"]
 
     asyncio.run(scenario())

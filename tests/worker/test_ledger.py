@@ -21,6 +21,30 @@ def item(uid: str) -> AcceptedItem:
     return AcceptedItem(uid, "{}", Allowed(), 1)
 
 
+def _tell() -> None:
+    """A report that it has ended."""
+
+
+def test_an_end_is_told_before_it_is_noted_and_nothing_is_accepted_in_between(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.log"
+    ledger = Ledger(path)
+    ledger.accept(item("a"))
+    ledger.take()
+    accepted: list[bool] = []
+    other = threading.Thread(target=lambda: accepted.append(ledger.accept(item("b"))))
+
+    def tell() -> None:
+        assert read_ledger(path)["a"] == "taken"
+        other.start()  # the manager has read the report, and hands the next one over
+        assert not ledger.accepted
+
+    ledger.end(tell)
+    other.join()
+    assert accepted == [True]
+    assert (read_ledger(path)["a"], ledger.accepted) == ("ended", "b")
+    ledger.close()
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("accept"), st.sampled_from("abcd")),
@@ -53,7 +77,7 @@ def test_no_item_is_taken_twice_whatever_happens(
             found = ledger.take()
             taken += [found.uid] if found else []
         else:
-            ledger.end()
+            ledger.end(_tell)
         assert ledger.accepted is None or ledger.running is None
     ledger.close()
     assert len(taken) == len(set(taken))
@@ -80,7 +104,7 @@ def test_threads_cannot_both_win(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert len(wins) == 1
-        ledger.end()
+        ledger.end(_tell)
     ledger.close()
 
 
@@ -101,7 +125,7 @@ def test_what_cannot_be_written_is_not_accepted(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(OSError, match="No space"):  # else it would seem after the worker's death that it had not begun
             ledger.take()
         assert (ledger.running, ledger.accepted) == ("a", None)
-        ledger.end()  # what has begun ends, whatever the disk takes
+        ledger.end(_tell)  # what has begun ends, whatever the disk takes
     assert ledger.is_free
     ledger.close()
 
@@ -159,17 +183,17 @@ def test_items_and_foreground_tasks_have_the_main_thread_one_at_a_time(
         elif step == "take" and (taken := ledger.take()):
             begun.append(taken.uid)
         elif step == "end":
-            ledger.end()
+            ledger.end(_tell)
         elif step == "take_task":
             found = ledger.take_task()
             assert found == waiting
             begun += [found.uid] if found else []
             foreground, waiting = found or foreground, None
         elif step == "end_task" and foreground:
-            ledger.end_task(foreground)
+            ledger.end_task(foreground, _tell)
             foreground = None
         elif step == "end_background" and background:
-            ledger.end_task(background.pop())
+            ledger.end_task(background.pop(), _tell)
         in_hand = [each for each in (ledger.accepted, ledger.running, ledger.foreground) if each is not None]
         assert len(in_hand) <= 1
         assert ledger.is_free == (not in_hand)
