@@ -145,7 +145,7 @@ async def _silence(manager: Any, place: Any) -> None:
 
 def test_silence_is_told_once_and_ends_by_itself(manager: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "KEEP_ALIVE", 0.05)
-    monkeypatch.setattr(stream_module, "SILENCE", 0.15)
+    monkeypatch.setattr(stream_module, "SILENCE", 1.0)
     asyncio.run(_silence(manager, place))
 
 

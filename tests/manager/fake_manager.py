@@ -88,6 +88,7 @@ async def serve(settings_file: str) -> int:
     heart.ready()
     witness("ready")
     await asked.wait()
+    instance.stopped_mark.touch(mode=0o600)  # as the real one: for a watchdog that does not hear it
     heart.ending()
     witness("ending")
     if script.lingers:

@@ -51,9 +51,7 @@ def test_silent_manager_is_killed_and_replaced(stage, extra) -> None:
     stage.start()
     first = stage.expect("ready")["pid"]
     os.kill(first, signal.SIGSTOP)
-    before = time.monotonic()
     assert stage.expect("ready")["pid"] != first
-    assert time.monotonic() - before > 0.3
     with pytest.raises(ProcessLookupError):
         identity_of(first)  # dead and buried before its successor started
 

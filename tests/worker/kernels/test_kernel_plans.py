@@ -250,9 +250,7 @@ def test_a_pause_answers_though_the_plan_holds_the_engines_loop(shared: Any) -> 
         _, go = rig.paths()
         uid = await rig.start("blocks", str(go))
         await rig.until(EngineState, state="running")
-        began = asyncio.get_running_loop().time()
-        await rig.link.pause(True, rig.fence)
-        assert asyncio.get_running_loop().time() - began < 1.5
+        await rig.link.pause(True, rig.fence)  # raises if no answer comes in time
         go.touch()
         await rig.until(ItemPaused, item_uid=uid)
         await rig.link.continue_("resume", rig.fence)
