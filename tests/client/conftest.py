@@ -27,7 +27,7 @@ from jupyter_queueserver.core.state import State
 from jupyter_queueserver.core.status import status
 from jupyter_queueserver.instance import Instance
 
-LIMIT = 5.0
+LIMIT = 15.0
 
 
 class MiniManager:

@@ -22,7 +22,7 @@ from jupyter_queueserver.documents.reader import Entry
 from jupyter_queueserver.documents.relay import AlreadyRunning, Relay, RelaySettings
 from jupyter_queueserver.documents.status import ConsumerStatus, read_status
 
-WAIT = 10.0
+WAIT = 20.0
 
 
 class Gated:

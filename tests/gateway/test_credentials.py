@@ -147,7 +147,7 @@ async def test_who_is_refused_early_is_told_that_the_connection_ends(
         reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
         head = f"{verb} /a%40b/queueserver/api{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n"
         writer.write(f"{head}Authorization: ApiKey {key}\r\n\r\n{{}}".encode())
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(15.0):
             answer = await reader.readuntil(b"\r\n\r\n")
         writer.close()
         return answer

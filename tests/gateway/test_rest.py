@@ -199,7 +199,7 @@ async def test_a_body_without_a_type_is_json(jp_serverapp: Any, http_server_clie
     reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
     head = f"POST /a%40b/queueserver/api/queue/mode/set HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Authorization: ApiKey {jp_serverapp.identity_provider.token}\r\n\r\n".encode() + body)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(15.0):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
     assert manager.requests[-1]["params"]["mode"] == {"loop": True}
@@ -344,7 +344,7 @@ async def test_a_stranger_cannot_upload(jp_serverapp: Any, http_server_client: A
     reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
     head = f"POST /a%40b/queueserver/api/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     writer.write(f"{head}Content-Length: {STRANGER_LIMIT + 1}\r\n\r\n".encode())
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(15.0):
         answer = await reader.read()  # to the end: nothing of the body was sent, the connection is closed nevertheless
     writer.close()
     assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 404"))

@@ -20,7 +20,7 @@ from jupyter_queueserver.manager import publish
 from jupyter_queueserver.manager.loglines import LogLines
 from jupyter_queueserver.manager.publish import InfoSocket
 
-LIMIT = 10.0
+LIMIT = 20.0
 DECODE: dict[str, Callable[[bytes], Any]] = {"json": msgspec.json.decode, "msgpack": msgspec.msgpack.decode}
 
 

@@ -44,7 +44,7 @@ async def hands_of(made: Rig, **script: Any) -> AsyncIterator[tuple[Environment,
 
 
 async def until(look: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(15.0):
         while not look():  # noqa: ASYNC110 - the fake goes on in turns of the loop
             await asyncio.sleep(0)
 

@@ -263,11 +263,11 @@ class Server:
 
     # -- talking -------------------------------------------------------------------------------
 
-    def call(self, method: str, /, *, timeout: float = 5.0, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, /, *, timeout: float = PATIENCE, **params: Any) -> dict[str, Any]:
         """Send one request and return the reply; fails after ``timeout`` seconds without one."""
         return from_json(self.send(json.dumps({"method": method, "params": params}).encode(), timeout=timeout))
 
-    def send(self, *frames: bytes, timeout: float = 5.0) -> bytes:
+    def send(self, *frames: bytes, timeout: float = PATIENCE) -> bytes:
         """Send these frames from a new REQ socket and return the answer."""
         answer = self.try_send(*frames, timeout=timeout)
         assert answer is not None, f"no answer within {timeout:g} s to {frames[0][:200]!r}"

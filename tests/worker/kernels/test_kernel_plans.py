@@ -118,7 +118,7 @@ def test_exceptions_whose_text_is_trouble_end_the_item_at_once(shared: Any, name
     rig, run = shared
 
     async def scenario() -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(15.0):
             ended = await rig.until(ItemEnded, item_uid=await rig.start(name))
         assert ended.ending == "failed"
         assert words in ended.msg
