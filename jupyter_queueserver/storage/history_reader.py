@@ -6,6 +6,7 @@ own: a long read keeps neither the writer waiting nor its log growing.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 from contextlib import suppress
@@ -49,6 +50,9 @@ class HistoryReader:
         found: list[bytes] = []
         while begin < end:
             rows = self._rows("read_history", (begin, end, _SLICE))
+            numbers = [number for number, _ in rows]
+            if any(number >= following for number, following in itertools.pairwise([begin - 1, *numbers])):
+                raise damaged(self._path, f"the way to the entries of the history after number {begin} leads in a circle")
             if unsound := [number for number, text in rows if not text]:
                 raise damaged(self._path, f"entry {unsound[0]} of the history does not fit its check sum")
             found += [text for _, text in rows]

@@ -31,6 +31,10 @@ _SUMS = {
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError, ValueError)
 #: rows that are read at once: fewer are lost around a place that cannot be read
 _SLICE = 500
+#: rows behind a place that cannot be read, beyond which nobody looks for more
+_FARTHEST = 1 << 40
+#: slices in a row that hold nothing new: each goes twice as far as the one before
+_ATTEMPTS = 42
 #: a schema version beyond this is damage
 _HIGHEST = 1000
 
@@ -149,17 +153,20 @@ class Salvage:
         return set()
 
     def _rows(self, table: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """Rows by rowid; behind a place that cannot be read it goes on at the next one that can."""
-        columns = _COLUMNS[table]
-        fits = f"sum = {_SUMS[table]}" if self._sums[table] else "1"
-        after = -(2**63)
-        while True:
-            # the names come from the table above
-            statement = f"SELECT rowid, {fits}, {columns} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
-            done = 0
+        """Rows by rowid, each once; behind a place that cannot be read it goes on at the next one that can."""
+        after, vain, seen, in_circles = -(2**63), 0, set[int](), False
+        while vain < _ATTEMPTS:
+            done, known = 0, len(seen)
             try:
-                for rowid, sound, *values in self._connection.execute(statement, (after, _SLICE)):
-                    after, done = rowid, done + 1
+                for rowid, sound, *values in self._slice(table, after):
+                    done += 1
+                    if rowid in seen:
+                        if not in_circles:
+                            self._lost(f"The way to the rows of {table} leads in a circle: some are missing.")
+                        in_circles = True
+                        continue
+                    seen.add(rowid)
+                    after = rowid
                     if sound:
                         yield rowid, tuple(values)
                     else:
@@ -172,6 +179,17 @@ class Salvage:
                 if found is None:
                     return
                 after = found
+            vain = 0 if len(seen) > known else vain + 1
+            if vain > 1:  # what is read there was read before
+                after = max(after, 0) + (1 << (vain - 2))
+
+    def _slice(self, table: str, after: int) -> sqlite3.Cursor:
+        """Rows behind that number: rowid, whether the check sum fits, values."""
+        columns = _COLUMNS[table]
+        fits = f"sum = {_SUMS[table]}" if self._sums[table] else "1"
+        # the names come from the table above
+        statement = f"SELECT rowid, {fits}, {columns} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
+        return self._connection.execute(statement, (after, _SLICE))
 
     def _next_readable(self, table: str, after: int) -> int | None:
         """A rowid behind which reading works again; None: there is none."""
@@ -179,7 +197,7 @@ class Salvage:
         step = 1
         while (ends := self._ends_behind(table, start + step)) is None:
             step *= 2
-            if step > 1 << 40:
+            if step > _FARTHEST:
                 return None
         if ends:
             return None

@@ -16,6 +16,7 @@ from jupyter_queueserver.core import changes as ch
 from jupyter_queueserver.core.items import Item
 from jupyter_queueserver.core.state import Environment, Execution, QueueMode, State
 from jupyter_queueserver.storage import StoreBroken, StoreOwned
+from jupyter_queueserver.storage.history_reader import HistoryReader
 from jupyter_queueserver.storage.recovering import recover_file
 from jupyter_queueserver.storage.sqlite import SqliteStore
 
@@ -138,6 +139,35 @@ def test_a_name_that_is_no_text_any_more_costs_its_row(tmp_path: Path, table: st
     assert queue == [TEXTS[uid] for uid in QUEUE if (table, uid) != ("queue", "q7")]
     assert history == [TEXTS[uid] for uid in HISTORY if (table, uid) != ("history", "h7")]
     assert findings.problems
+
+
+@pytest.mark.timeout(60)
+def test_a_tree_that_leads_in_a_circle_is_read_once(tmp_path: Path) -> None:
+    filled(tmp_path)
+    path = tmp_path / "queue.sqlite"
+    data = bytearray(path.read_bytes())
+    leaves = pages_of(tmp_path, "history")
+    (root,) = [
+        place
+        for place in range(0, len(data), 4096)
+        if data[place] == 0x05 and int.from_bytes(data[place + 8 : place + 12]) == leaves[-1]  # an inner page and its last child
+    ]
+    data[root + 8 : root + 12] = leaves[0].to_bytes(4)
+    path.write_bytes(data)
+    reader = HistoryReader(path)
+    reader.open()
+    with pytest.raises(StoreBroken, match="leads in a circle"):
+        reader.texts(0, len(HISTORY))
+    reader.close()
+    findings, aside = recover_file(path, tmp_path / "lease", owner())
+    assert aside is not None
+    assert findings.problems
+    assert len(findings.problems) < 10
+    _, queue, history = contents(tmp_path)
+    assert queue == [TEXTS[uid] for uid in QUEUE]
+    assert len(set(history)) == len(history)
+    assert len(HISTORY) / 2 < len(history) < len(HISTORY)
+    assert set(history) <= set(TEXTS.values())
 
 
 def test_what_ran_is_first_in_the_queue_if_its_worker_is_not_known_any_more(tmp_path: Path) -> None:
