@@ -38,6 +38,7 @@ _HELD = (
     "The plan holds the RunEngine, which will do this when the plan lets go. "
     "If that takes too long, the key re_pending of the status says what can be done next."
 )
+_STOPPED_INSTEAD = "The plan has ended before it could pause: the queue has stopped instead."
 _LOOK_AGAIN = "There is nothing left to pause or to end: look at the status in a moment."
 _WAITS = "There is nothing left to pause or to end. How it ended is written down, and the queue goes on, when the store is back."
 _UNKNOWN = "Plan execution status was lost: the worker had this item before, and its report is gone"
@@ -137,11 +138,23 @@ class Orders:
             heard = await self.told(lambda link: link.pause(effect.deferred, self._fence))
         except (WorkerRefused, ServiceError) as err:
             ended = self._has_ended(err)
-            await self._intake.submit(execution_rules.pause_failed, durable=False)
+            if not await self._take_pause_back():
+                return _STOPPED_INSTEAD
             if ended is not None:
                 raise ended from err
             raise
         return "" if heard else _HELD
+
+    async def _take_pause_back(self) -> bool:
+        """The plan does not pause; False if the plan has ended meanwhile and the wish has stopped the queue."""
+        was_pending: list[bool] = []
+
+        def rule(step: Step) -> None:
+            was_pending[:] = [step.state.execution.pause_pending]
+            execution_rules.pause_failed(step)
+
+        await self._intake.submit(rule, durable=False)
+        return was_pending != [False]
 
     async def _break_off(self, effect: effects.BreakOffPlan) -> str:
         try:
