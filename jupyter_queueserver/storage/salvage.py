@@ -20,13 +20,15 @@ from .row_sums import give_row_sum
 from .statements import migrations
 from .texts import LATER, PARTS, StoredHistory, part_texts, state_of
 
-#: per table: the values under its check sum, in order
-_COLUMNS = {"parts": "name, text", "queue": "uid, rank, text", "history": "n, uid, text"}
-#: per table: its check sum, computed; over the bytes, which are there also where a text is none any more
-_SUMS = {
-    table: f"row_sum({', '.join(f'CAST({column} AS BLOB)' for column in columns.split(', '))})"
-    for table, columns in _COLUMNS.items()
+#: per table: the values under its check sum, in order, and their types: what kind a damaged row says they are does not count
+_COLUMNS = {
+    "parts": {"name": "TEXT", "text": "BLOB"},
+    "queue": {"uid": "TEXT", "rank": "INTEGER", "text": "BLOB"},
+    "history": {"n": "INTEGER", "uid": "TEXT", "text": "BLOB"},
 }
+#: per table: what is read, and its check sum, computed over the bytes, which are there also where a text is none any more
+_VALUES = {table: ", ".join(f"CAST({name} AS {kind})" for name, kind in columns.items()) for table, columns in _COLUMNS.items()}
+_SUMS = {table: f"row_sum({', '.join(f'CAST({name} AS BLOB)' for name in columns)})" for table, columns in _COLUMNS.items()}
 #: errors of reading damaged pages; text that is none; statements that the schema does not fit any more
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError, ValueError)
 #: rows that are read at once: fewer are lost around a place that cannot be read
@@ -185,10 +187,9 @@ class Salvage:
 
     def _slice(self, table: str, after: int) -> sqlite3.Cursor:
         """Rows behind that number: rowid, whether the check sum fits, values."""
-        columns = _COLUMNS[table]
         fits = f"sum = {_SUMS[table]}" if self._sums[table] else "1"
-        # the names come from the table above
-        statement = f"SELECT rowid, {fits}, {columns} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
+        # the names come from the tables above
+        statement = f"SELECT rowid, {fits}, {_VALUES[table]} FROM {table} NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
         return self._connection.execute(statement, (after, _SLICE))
 
     def _next_readable(self, table: str, after: int) -> int | None:

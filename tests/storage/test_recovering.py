@@ -18,6 +18,7 @@ from jupyter_queueserver.core.state import Environment, Execution, QueueMode, St
 from jupyter_queueserver.storage import StoreBroken, StoreOwned
 from jupyter_queueserver.storage.history_reader import HistoryReader
 from jupyter_queueserver.storage.recovering import recover_file
+from jupyter_queueserver.storage.salvage import Findings
 from jupyter_queueserver.storage.sqlite import SqliteStore
 
 QUEUE = [f"q{n}" for n in range(60)]
@@ -139,6 +140,21 @@ def test_a_name_that_is_no_text_any_more_costs_its_row(tmp_path: Path, table: st
     assert queue == [TEXTS[uid] for uid in QUEUE if (table, uid) != ("queue", "q7")]
     assert history == [TEXTS[uid] for uid in HISTORY if (table, uid) != ("history", "h7")]
     assert findings.problems
+
+
+def test_a_text_that_counts_as_another_kind_is_the_same_text(tmp_path: Path) -> None:
+    """One bit says whether a value is text or bytes; the check sum is the same."""
+    state = filled(tmp_path)
+    path = tmp_path / "queue.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ("parts", "queue", "history"):
+            connection.execute(f"UPDATE {table} SET text = CAST(text AS TEXT)")  # noqa: S608
+        connection.commit()
+    assert recover_file(path, tmp_path / "lease", owner()) == (Findings(), None)
+    found, queue, history = contents(tmp_path)
+    assert found.mode == state.mode
+    assert queue == [TEXTS[uid] for uid in QUEUE]
+    assert history == [TEXTS[uid] for uid in HISTORY]
 
 
 @pytest.mark.timeout(60)

@@ -8,7 +8,7 @@ INSERT INTO meta (name, value, sum) SELECT column1, column2, row_sum(column1, co
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, sum = excluded.sum;
 
 -- name: read_parts
-SELECT name, CASE sum WHEN row_sum(name, text) THEN text ELSE x'' END FROM parts;
+SELECT name, CASE sum WHEN row_sum(name, text) THEN CAST(text AS BLOB) ELSE x'' END FROM parts;
 
 -- name: has_parts
 SELECT EXISTS (SELECT 1 FROM parts);
@@ -18,7 +18,7 @@ INSERT INTO parts (name, text, sum) SELECT column1, column2, row_sum(column1, co
 ON CONFLICT (name) DO UPDATE SET text = excluded.text, sum = excluded.sum;
 
 -- name: read_queue
-SELECT CASE sum WHEN row_sum(uid, rank, text) THEN text ELSE x'' END FROM queue ORDER BY rank;
+SELECT CASE sum WHEN row_sum(uid, rank, text) THEN CAST(text AS BLOB) ELSE x'' END FROM queue ORDER BY rank;
 
 -- name: insert_queued
 INSERT INTO queue (uid, rank, text, sum)
@@ -54,10 +54,10 @@ UPDATE queue SET rank = numbered.place, sum = row_sum(uid, numbered.place, text)
 SELECT coalesce(max(n) + 1, 0) FROM history;
 
 -- name: read_history_backwards
-SELECT CASE sum WHEN row_sum(n, uid, text) THEN text ELSE x'' END FROM history WHERE n >= ? ORDER BY n DESC;
+SELECT CASE sum WHEN row_sum(n, uid, text) THEN CAST(text AS BLOB) ELSE x'' END FROM history WHERE n >= ? ORDER BY n DESC;
 
 -- name: read_history
-SELECT n, CASE sum WHEN row_sum(n, uid, text) THEN text ELSE x'' END FROM history
+SELECT n, CASE sum WHEN row_sum(n, uid, text) THEN CAST(text AS BLOB) ELSE x'' END FROM history
 WHERE n >= max(?, (SELECT value FROM meta WHERE name = 'history_first')) AND n < ? ORDER BY n LIMIT ?;
 
 -- name: number_in_history
@@ -71,7 +71,7 @@ SELECT column1, column2, column3, row_sum(column1, column2, column3) FROM (VALUE
 DELETE FROM history WHERE n IN (SELECT n FROM history WHERE n < ? ORDER BY n LIMIT ?);
 
 -- name: read_results
-SELECT CASE sum WHEN row_sum(uid, text) THEN text ELSE x'' END FROM results ORDER BY n;
+SELECT CASE sum WHEN row_sum(uid, text) THEN CAST(text AS BLOB) ELSE x'' END FROM results ORDER BY n;
 
 -- name: append_result
 INSERT INTO results (uid, text, sum) SELECT column1, column2, row_sum(column1, column2) FROM (VALUES (?, ?));
@@ -80,7 +80,7 @@ INSERT INTO results (uid, text, sum) SELECT column1, column2, row_sum(column1, c
 DELETE FROM results WHERE uid = ?;
 
 -- name: read_requests
-SELECT CASE sum WHEN row_sum(id, text) THEN text ELSE x'' END FROM requests ORDER BY n;
+SELECT CASE sum WHEN row_sum(id, text) THEN CAST(text AS BLOB) ELSE x'' END FROM requests ORDER BY n;
 
 -- name: append_request
 INSERT INTO requests (id, text, sum) SELECT column1, column2, row_sum(column1, column2) FROM (VALUES (?, ?));
@@ -96,5 +96,5 @@ DELETE FROM requests WHERE id = ?;
 DELETE FROM replies WHERE n = (SELECT n FROM requests WHERE id = ?);
 
 -- name: read_reply
-SELECT CASE replies.sum WHEN row_sum(requests.id, replies.reply) THEN replies.reply ELSE x'' END
+SELECT CASE replies.sum WHEN row_sum(requests.id, replies.reply) THEN CAST(replies.reply AS BLOB) ELSE x'' END
 FROM requests JOIN replies ON replies.n = requests.n WHERE requests.id = ?;
