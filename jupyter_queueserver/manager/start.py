@@ -157,7 +157,7 @@ def _watch(
         worked_before=duty.note.stand_in,
     )
     if living is not None:
-        watchdog.adopt(living)
+        watchdog.adopt(living, is_ours=os.getppid() == living.pid)  # who starts a stand-in for himself is of this instance
     return watchdog.run()
 
 

@@ -103,16 +103,17 @@ class Watchdog:
         self._asked_by = 0
         self._killed = False
 
-    def adopt(self, identity: Identity) -> bool:
+    def adopt(self, identity: Identity, *, is_ours: bool = False) -> bool:
         """Watch a manager that lives already; False if it does not live any more.
 
-        It is killed for its silence only if it was heard once: else it may be that of another instance.
+        It is killed for its silence only if it was heard once, or if it is known to be of this instance (``is_ours``): else it
+        may be that of another one.
         """
         self._manager = Supervised.adopt(identity, use_pidfd=self._settings.use_pidfd)
         if self._manager is None:
             return False
         self._forget_life()
-        self._is_stranger, self._ready_at = True, time.monotonic()
+        self._is_stranger, self._ready_at = not is_ours, time.monotonic()
         self._restarts.is_ready()
         self._duty.set_manager(identity)
         self._report(None)

@@ -23,13 +23,15 @@ from jupyter_queueserver.manager.settings import read_settings
 
 class Script(msgspec.Struct, kw_only=True):
     """What this manager does: ``refuse`` a start, ``crash`` at it, or serve and be ``busy`` or idle when
-    asked to end.  One that ``lingers`` is gone only at SIGUSR2 after that."""
+    asked to end.  One that ``lingers`` is gone only at SIGUSR2 after that; one that ``hangs`` stops as soon as it has started
+    another watchdog."""
 
     start: str = "serve"
     busy: bool = False
     revive: bool = True
     crashes: int = 0
     lingers: bool = False
+    hangs: bool = False
 
 
 class Event(msgspec.Struct, kw_only=True):
@@ -58,6 +60,17 @@ async def serve(settings_file: str) -> int:
         watchdog_seen.set()
 
     heart = Heartbeat(instance, interval=0.1, revive=script.revive, use_pidfd=settings.use_pidfd, on_watchdog=welcome)
+    if script.hangs:
+        path.write_bytes(msgspec.json.encode(Script()))  # the next one does not
+        start_another = heart._start_another
+
+        def start_and_hang() -> None:
+            before = len(heart._children)
+            start_another()
+            if len(heart._children) > before:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+        heart._start_another = start_and_hang  # type: ignore[method-assign]
     witness("started")
     print(f"fake manager {os.getpid()} starts", flush=True)
     if script.start == "refuse":
