@@ -18,7 +18,7 @@ from jupyter_queueserver.manager.duty import read_duty
 
 FAKE = Path(__file__).with_name("fake_manager.py")
 ROOT = Path(__file__).parents[2]
-LIMIT = 20.0
+LIMIT = 40.0
 
 
 class Stage:
