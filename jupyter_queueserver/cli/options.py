@@ -9,7 +9,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from ..client.target import ADDRESS_VARIABLE, DEFAULT_ADDRESS, ENCODING_VARIABLE
+from ..client.target import ADDRESS_VARIABLE, DEFAULT_ADDRESS, ENCODING_VARIABLE, LOCK_KEY_VARIABLE
 from . import outside
 from .commands import commands
 from .completion import SHELLS
@@ -69,7 +69,13 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get(ENCODING_VARIABLE) or "json",
         help=f"must match the server; default: {ENCODING_VARIABLE}, json",
     )
-    made.add_argument("-k", "--lock-key", metavar="KEY", help="key of the lock")
+    made.add_argument(
+        "-k",
+        "--lock-key",
+        metavar="KEY",
+        default=os.environ.get(LOCK_KEY_VARIABLE) or None,
+        help=f"key of the lock; others can see it in the list of processes, but not if it is in {LOCK_KEY_VARIABLE}",
+    )
     made.add_argument(
         "--request-id",
         metavar="ID",

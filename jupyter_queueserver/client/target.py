@@ -18,6 +18,7 @@ from .errors import SettingsError
 ADDRESS_VARIABLE = "QSERVER_ZMQ_CONTROL_ADDRESS"
 PUBLIC_KEY_VARIABLE = "QSERVER_ZMQ_PUBLIC_KEY"
 ENCODING_VARIABLE = "QSERVER_ZMQ_ENCODING"
+LOCK_KEY_VARIABLE = "QSERVER_LOCK_KEY"
 DEFAULT_ADDRESS = f"tcp://localhost:{CONTROL_PORT}"
 
 _ADDRESS = re.compile(r"(tcp://[^\s/:]+:\d{1,5}|tcp://\[[^\]\s]+\]:\d{1,5}|ipc://.+|inproc://.+)")

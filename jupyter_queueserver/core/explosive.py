@@ -175,11 +175,16 @@ def _class_codes(parts: Any) -> Codes:
             found.add(argument)
         elif name == "RANGE":
             found.update(range(argument[0], min(argument[1], 127) + 1), [0x100] if argument[1] > 127 else [])
+            found.update(code for code in _FOLDED if argument[0] <= code <= argument[1])
         else:
             found |= _CATEGORIES.get(str(argument), _EVERY)
     return _EVERY - found if negated else _both_cases(found)
 
 
+#: Letters beyond ASCII that are the same as one of ASCII where capital and small letters are: long s, and the sign of Kelvin.
+_FOLDED = {0x17F: ord("s"), 0x212A: ord("k")}
+
+
 def _both_cases(codes: set[int]) -> Codes:
-    known = {code if code < 128 else 0x100 for code in codes}
+    known = {code if code < 128 else 0x100 for code in codes} | {_FOLDED[code] for code in codes if code in _FOLDED}
     return frozenset(known | {ord(chr(code).swapcase()) for code in known if code < 128})

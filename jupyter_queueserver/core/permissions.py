@@ -42,6 +42,10 @@ DEFAULT_PERMISSIONS: Final[Mapping[str, Any]] = {
 
 _KEYS = tuple(f"{verb}_{what}" for what in ("plans", "devices", "functions") for verb in ("allowed", "forbidden"))
 
+#: Characters of the longest name of a function that is compared with patterns: names come from requests, and the time that a
+#: pattern with several parts of any length takes grows with their power.
+_LONGEST_FUNCTION = 100
+
 P = TypeVar("P", DevicePattern, NamePattern)
 
 
@@ -182,14 +186,14 @@ class Permissions:
         )
 
     def function_allowed(self, name: str, group: str) -> bool:
-        """Tell whether a group may call a function of the namespace by ``function_execute``.
+        """Tell whether a group may call a function of the namespace by ``function_execute``; not one of more than 100 characters.
 
         Raises
         ------
         UserGroupUnknown
             There is no such group.
         """
-        return all(_name_passes(rules.functions, name) for rules in self._chain(group))
+        return len(name) <= _LONGEST_FUNCTION and all(_name_passes(rules.functions, name) for rules in self._chain(group))
 
     def _chain(self, group: str) -> list[_Group]:
         if not isinstance(group, str) or group not in self._groups:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import QueueServerError
-from ..instance import find_instance
+from ..instance import find_instance, write_private
 from ..storage import StoreBroken, StoreOwned, open_kept_store
 from ..storage.recovering import recover_file
 from ..storage.salvage import Findings
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"The store {instance.store} is sound; nothing was done.")
         return DONE
     text = _report(findings, kept)
-    kept.with_name(kept.name + ".txt").write_text(text + "\n")
+    write_private(kept.with_name(kept.name + ".txt"), f"{text}\n".encode())
     print(text)
     return DONE
 

@@ -6,6 +6,7 @@ All or nothing, and never beside a running plan.  The file is checked whole befo
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 
 from ..client.blocking import Client
 from ..client.errors import CommunicationError, SettingsError
+from ..client.target import LOCK_KEY_VARIABLE
 from ..core.codec import to_plain
 from ..core.errors import QueueServerError, RequestError
+from ..core.permissions import Permissions
 from ..core.rules.restore import How, Restored
 from ..instance import find_instance
 from ..storage import StoreOwned
@@ -44,7 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.set_defaults(how="empty")
     parser.add_argument("--permissions", action="store_true", help="also set the user group permissions of the backup")
     parser.add_argument("--edited", action="store_true", help="the file was edited: do not compare its counts and check sum")
-    parser.add_argument("-k", "--lock-key", metavar="KEY", help="key of the lock, if the queue is locked")
+    parser.add_argument(
+        "-k",
+        "--lock-key",
+        metavar="KEY",
+        default=os.environ.get(LOCK_KEY_VARIABLE) or None,
+        help=f"key of the lock, if the queue is locked; others can see it in the list of processes: {LOCK_KEY_VARIABLE} hides it",
+    )
     add_target_options(parser)
     options = parser.parse_args(arguments)
     try:
@@ -62,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _restore(options: argparse.Namespace) -> str:
     summary, content = open_backup(Path(options.file), edited=options.edited)
+    if options.permissions and content.permissions is not None:
+        Permissions.parse(content.permissions).check_patterns()  # before anything is asked or written
     client = running_manager(options)
     if client is not None:
         with client:

@@ -42,7 +42,7 @@ def open_store(kind: str, path: Path | None = None, lease: Path | None = None, r
         ``sqlite``: one file; ``memory``: forgotten at the end of the process, for tests; or the address of a Redis server, e.g.
         ``redis://localhost:6379/0``.
     path
-        The database file; its directory must exist.  Not used by ``memory``.
+        The database file; its directory must exist.  With Redis its directory says whose environment it is.  Not used by ``memory``.
     lease
         The file that is locked while a manager owns the store.  None: beside the database, with ``.lease``
         added to its name.
@@ -57,7 +57,7 @@ def open_store(kind: str, path: Path | None = None, lease: Path | None = None, r
     if kind == "memory":
         return MemoryStore()
     if is_redis_address(kind):
-        return _redis_store(kind, redis or RedisOptions())
+        return _redis_store(kind, redis or RedisOptions(), "" if path is None else str(path.parent.resolve()))
     if kind != "sqlite":
         raise ValueError(f"there is no store of kind {kind!r}: use 'sqlite', 'memory' or the address of a Redis server")
     if path is None:
@@ -95,9 +95,9 @@ def open_kept_store(instance: Instance) -> Store:
     return open_store(kept.store, instance.store, instance.lease, redis)
 
 
-def _redis_store(address: str, options: RedisOptions) -> Store:
+def _redis_store(address: str, options: RedisOptions, home: str) -> Store:
     from .redis import RedisStore
 
     url, password = split_password(address)
     found = RedisAddress(url, options.prefix, options.password if password is None else password)
-    return RedisStore(found, take_over=options.take_over)
+    return RedisStore(found, take_over=options.take_over, home=home)

@@ -6,7 +6,6 @@ The present file is never written: it is kept beside the new one under a name wi
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,15 +14,12 @@ from typing import Literal
 
 from ..core.errors import StoreUnavailable
 from .contract import Owner
+from .exchange import BESIDE, exchange, finish_exchange
 from .faults import explained
 from .lease import Lease
-from .older import unused
 from .row_sums import give_row_sum
 from .sqlite import SqliteStore
 from .statements import statements
-
-#: what belongs to a database, beside the file itself
-_BESIDE = ("-wal", "-shm", "-journal")
 
 
 class Rebuilding:
@@ -64,6 +60,7 @@ def rebuilding(path: Path, lease: Path, owner: Owner, reason: str, *, begin: Lit
     holder.take(owner)
     fresh = path.with_name(f".{path.name}.new")
     try:
+        _finished(path)
         _remove(fresh)
         if begin == "copy" and path.exists():
             _explained(path, lambda: _copy(path, fresh))
@@ -77,12 +74,19 @@ def rebuilding(path: Path, lease: Path, owner: Owner, reason: str, *, begin: Lit
         fence = last_fence(path)
         _explained(fresh, lambda: _set_fence(fresh, fence))
         try:
-            made.kept = _exchange(fresh, path, reason)
+            made.kept = exchange(fresh, path, reason)
         except OSError as error:
             raise StoreUnavailable(f"The store cannot be replaced: {error}.") from error
     finally:
         _remove(fresh)
         holder.release()
+
+
+def _finished(path: Path) -> None:
+    try:
+        finish_exchange(path)
+    except OSError as error:
+        raise StoreUnavailable(f"The store {path} cannot be put in its place: {error}.") from error
 
 
 def last_fence(path: Path) -> int:
@@ -121,33 +125,7 @@ def _set_fence(fresh: Path, fence: int) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _exchange(fresh: Path, path: Path, reason: str) -> Path | None:
-    """Replace a file at once; returns where the one before is kept."""
-    kept = None
-    if path.exists():
-        kept = unused(path.with_name(f"{path.name}.{reason}"))
-        os.link(path, kept)
-        for suffix in _BESIDE[::2]:  # what is not in the file yet belongs to it
-            beside = path.with_name(path.name + suffix)
-            if beside.exists():
-                shutil.copy2(beside, kept.with_name(kept.name + suffix))
-    for suffix in _BESIDE:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    _sync(fresh)
-    fresh.replace(path)
-    _sync(path.parent)
-    return kept
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _remove(fresh: Path) -> None:
-    for suffix in ("", ".lease", *_BESIDE):
+    for suffix in ("", ".lease", *BESIDE):
         with suppress(FileNotFoundError):
             fresh.with_name(fresh.name + suffix).unlink()

@@ -61,7 +61,9 @@ class RedisStore:
     address
         Where, and under which prefix.
     take_over
-        Whether an environment that is open on another machine is given up.
+        Whether an environment that is open on another machine, or in another data directory, is given up.
+    home
+        Data directory of the manager, which with the machine says where its environment is; empty: the machine alone counts.
     lease
         Seconds after which another manager may have the store if this one, on another machine, gives no sign.
 
@@ -71,8 +73,9 @@ class RedisStore:
         Sentences about settings of the server by which commits may be lost.
     """
 
-    def __init__(self, address: RedisAddress, *, take_over: bool = False, lease: float = LEASE) -> None:
+    def __init__(self, address: RedisAddress, *, take_over: bool = False, home: str = "", lease: float = LEASE) -> None:
         self.address = address
+        self._home = home
         self._take_over = take_over
         self._lease = int(lease * 1000)
         self._open: RedisServer | None = None
@@ -81,7 +84,7 @@ class RedisStore:
         self._telling = threading.RLock()  # of its own: who wants to be told does not wait for a server that hangs
         self._life = uuid.uuid4().hex
         self._id = ""
-        self._host = ""
+        self._place = ""
         self._owner = b""
         self._since = 0.0
         self._fence = 0
@@ -107,13 +110,14 @@ class RedisStore:
         Raises
         ------
         EnvironmentElsewhere
-            An environment is open on another machine.
+            An environment is open on another machine, or in another data directory.
         """
         server = RedisServer(self.address)
         try:
             dead = life_of_dead_owner(server, owner)
-            self._owner, self._host, self._since = msgspec.json.encode(owner), owner.host, time.time()
-            taking: list[Word] = [dead, self._owner, uuid.uuid4().hex, repr(self._since), self._lease, owner.host]
+            self._owner, self._since = msgspec.json.encode(owner), time.time()
+            self._place = f"{owner.host}:{self._home}" if self._home else owner.host
+            taking: list[Word] = [dead, self._owner, uuid.uuid4().hex, repr(self._since), self._lease, self._place]
             found, *more = server.call("acquire", self._life, 0, 0, *taking, int(self._take_over), at_least)
             self._check_taken(found.decode(), more)
         except BaseException:
@@ -271,7 +275,7 @@ class RedisStore:
             self._stale = None
 
     def _environment_host(self, after: State) -> str:
-        return "" if after.environment.state == "closed" else self._host
+        return "" if after.environment.state == "closed" else self._place
 
     def _write_anew(self, server: RedisServer, changes: Sequence[AnyChange], after: State) -> None:
         end = [self._lease, self._environment_host(after), self._fence, self._owner]

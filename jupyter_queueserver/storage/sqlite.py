@@ -21,6 +21,7 @@ from ..core.changes import AnyChange
 from ..core.errors import StoreUnavailable
 from ..core.state import State
 from .contract import FenceLost, Owner, SchemaTooNew, StoreBroken
+from .exchange import finish_exchange
 from .faults import damaged, explained, is_held
 from .filesystems import is_on_network
 from .history_reader import HistoryReader
@@ -80,6 +81,7 @@ class SqliteStore:
         self._lease.take(owner)
         try:
             with self._explained("opened"):
+                finish_exchange(self.path)
                 self._connection = _connected(self.path)
                 self.remarks = _prepared(self._connection, self.path)
             self._place = _place(self.path)

@@ -56,14 +56,17 @@ class HistoryLost(StoreUnavailable):
 
 
 class EnvironmentElsewhere(ServiceError):
-    """The store says that an environment is open on another machine; nothing was written."""
+    """The store says that an environment is open on another machine, or of another data directory; nothing was written."""
 
     code = "environment_elsewhere"
     hint = "Nothing was changed. Start the manager there and close it; if it has ended for certain, start with --take-over."
 
-    def __init__(self, host: str) -> None:
-        super().__init__(f"An environment of this queue is open on host '{host}', where a plan may be running.")
+    def __init__(self, place: str) -> None:
+        host, _, directory = place.partition(":")
+        where = f" with the data directory {directory}" if directory else ""
+        super().__init__(f"An environment of this queue is open on host '{host}'{where}, where a plan may be running.")
         self.host = host
+        self.directory = directory
 
 
 @runtime_checkable

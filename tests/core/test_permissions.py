@@ -120,6 +120,8 @@ def test_functions_pass_root_and_group():
     assert PERMISSIONS.function_allowed("util_x", "primary")
     assert not PERMISSIONS.function_allowed("other", "primary")
     assert not PERMISSIONS.function_allowed("_util_x", "primary")
+    assert PERMISSIONS.function_allowed("util_" + "x" * 95, "primary")
+    assert not PERMISSIONS.function_allowed("util_" + "x" * 96, "primary")  # too long to be compared with patterns
     assert not PERMISSIONS.function_allowed("read_gauge", "guests")
     assert PERMISSIONS.function_allowed("anything", "root")
 

@@ -320,8 +320,9 @@ end
 
 local commands = {}
 
--- ARGV[5..]: life of an owner that is dead (or ''), the new owner, id if the store is new, time (s), lease (ms), host,
--- whether an environment on another host is given up ('1'), the smallest fence that is given.
+-- ARGV[5..]: life of an owner that is dead (or ''), the new owner, id if the store is new, time (s), lease (ms), place,
+-- whether an environment in another place is given up ('1'), the smallest fence that is given.
+-- A place is the host and, behind a colon, the data directory; an earlier version wrote the host alone.
 function commands.acquire()
     local dead, owner, id, since, milliseconds, host, take_over, at_least = unpack(ARGV, 5, 12)
     local places = foreign()
@@ -341,7 +342,9 @@ function commands.acquire()
         return {'damaged', 'what describes the rest is missing'}
     end
     local elsewhere = environment_host()
-    if elsewhere ~= '' and elsewhere ~= host and take_over ~= '1' then
+    local is_here = elsewhere == '' or elsewhere == host
+        or elsewhere == string.match(host, '^([^:]*):') or host == string.match(elsewhere, '^([^:]*):')
+    if not is_here and take_over ~= '1' then
         return {'elsewhere', elsewhere}
     end
     local fault = damage()
