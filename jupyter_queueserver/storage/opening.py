@@ -42,7 +42,7 @@ def open_store(kind: str, path: Path | None = None, lease: Path | None = None, r
         ``sqlite``: one file; ``memory``: forgotten at the end of the process, for tests; or the address of a Redis server, e.g.
         ``redis://localhost:6379/0``.
     path
-        The database file; its directory must exist.  With Redis its directory says whose environment it is.  Not used by ``memory``.
+        The database file; its directory must exist.  With Redis, its directory says whose environment it is.
     lease
         The file that is locked while a manager owns the store.  None: beside the database, with ``.lease``
         added to its name.
