@@ -141,7 +141,7 @@ def read_back(data_dir: Path, run_uid: str, output: Path) -> int:
     from jupyter_queueserver.documents.catalog import NotDelivered, databroker_catalog, wait_delivered
 
     try:
-        wait_delivered(data_dir, run_uid, timeout=60.0)
+        wait_delivered(data_dir, run_uid, timeout=180.0)
     except NotDelivered as err:
         raise DemoError(str(err)) from err
     with warnings.catch_warnings():

@@ -106,6 +106,8 @@ def _enc_plain(obj: Any) -> Any:
         return list(obj)  # each is decoded, encoded and forgotten before the next one
     if isinstance(obj, HasJson):
         return obj.value
+    if isinstance(obj, msgspec.Raw):
+        return from_json(bytes(obj))
     raise TypeError(f"Object of type {type(obj).__name__} is not serializable")
 
 

@@ -128,7 +128,10 @@ class EventStream:
             except (ValueError, RecursionError) as err:
                 _log.info("A subscription that cannot be read was ignored: %s", err)
                 continue
-            self._hear(frames[0], request)
+            try:
+                self._hear(frames[0], request)
+            except Exception:  # noqa: BLE001 - boundary of one subscriber: the others, and the queue, must not suffer
+                _log.exception("A subscriber could not be answered, by a fault of the server.")
 
     def _hear(self, peer: bytes, request: Subscribe) -> None:
         known = self._subscribers.get(peer)

@@ -120,6 +120,38 @@ def test_silly_subscriptions_are_ignored(server: Server) -> None:
         assert from_json(stranger.recv())["kind"] == "snapshot"
 
 
+def test_half_a_surrogate_pair_in_words_for_people(server: Server) -> None:
+    """A byte of another encoding in a shell, half of an emoji: in a lock, and as the user; snapshots and changes go out."""
+    manager = server.manager
+    half = "caf\udce9 \ud83d"
+    with server.raw_events() as first:
+        first.send(b'{"subscribe": {"topics": ["state"]}}')
+        assert first.poll(15_000)
+        before = from_json(first.recv())
+        server.ok("lock", queue=True, lock_key="k", note=half, user=half)
+        item = {"item_type": "instruction", "name": "queue_stop"}
+        added = server.ok("queue_item_add", item=item, user=half, user_group="primary", lock_key="k")["item"]["item_uid"]
+        while (message := from_json(first.recv()))["seq"] < before["seq"] + 2:
+            assert first.poll(15_000)
+        assert half in message["users"].values()
+    with server.raw_events() as second:
+        second.send(b'{"subscribe": {"topics": ["state"]}}')
+        assert second.poll(15_000)
+        shown = from_json(second.recv())
+        assert shown["kind"] == "snapshot"
+        assert "caf" in str(shown)  # the note of the lock
+    with server.raw_events() as third:
+        want = {"topics": ["state"], "epoch": before["epoch"], "since": before["seq"]}
+        third.send(json.dumps({"subscribe": want}).encode())
+        assert third.poll(15_000)
+        missed = from_json(third.recv())
+        assert missed["kind"] == "changes"
+        assert half in missed["users"].values()
+    server.ok("queue_item_remove", uid=added, lock_key="k")
+    server.ok("unlock", lock_key="k")
+    assert server.manager == manager
+
+
 def test_a_hundred_megabytes(server: Server) -> None:
     """Refused by its size, without parsing; others are served meanwhile."""
     answers: list[bytes] = []
