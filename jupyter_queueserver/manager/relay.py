@@ -6,6 +6,7 @@ The relay is a process of its own that outlives the manager; it ends by itself w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import subprocess
 import time
@@ -50,6 +51,7 @@ class Relay:
         self._wanted = wanted
         self._child: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
+        self._ending = False
         self._poke = asyncio.Event()
 
     def need(self) -> None:
@@ -60,7 +62,7 @@ class Relay:
         """Start it whenever it is wanted and not there, until cancelled."""
         while True:
             self._poke.clear()
-            if self._wanted() and not self._runs() and time.monotonic() > self._started + _PAUSE:
+            if self._wanted() and not self._ending and not self._runs() and time.monotonic() > self._started + _PAUSE:
                 self._start()
             await self._until_needed()
 
@@ -98,20 +100,32 @@ class Relay:
             _log.error("The relay could not be started: %s", err)
 
     async def end(self) -> None:
-        """End it in order when all is delivered; if that takes too long it goes on and ends by itself."""
+        """End it in order when all is delivered; if that takes too long it goes on and ends by itself.
+
+        No other is started after this.
+        """
+        self._ending = True
         for _ in range(_DELIVERY_LOOKS):
             if not self._has_backlog():
                 break
             await asyncio.sleep(_DELIVERY_LOOK)
         if self._has_backlog():
             _log.info("The relay goes on until all documents are delivered, then ends.")
-        elif not await asyncio.to_thread(stop_relay, self._instance.data_dir, _ENDING):
+        elif not await asyncio.to_thread(self._stop):
             _log.warning("The relay does not end; it is left alone.")
         self.leave()
 
+    def _stop(self) -> bool:
+        """Stop the relay that serves the journal, and one that was just started and is known to nobody yet."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(_ENDING)
+        return stop_relay(self._instance.data_dir, _ENDING)
+
     def _has_backlog(self) -> bool:
         status = read_status(self._instance.journal)
-        if status is None or not status.running or find_relay(self._instance.data_dir) is None:
+        if status is None or not status.running or not self._runs():
             return False
         return any(consumer.backlog and consumer.state != "not installed" for consumer in status.consumers)
 

@@ -128,7 +128,7 @@ async def _cancelled(manager: Any, place: Any) -> None:
     async with AsyncClient(instance=place) as client:
         await asyncio.to_thread(manager.do, lambda: setattr(manager, "silent", True))
         task = asyncio.create_task(client.call("history_get"))
-        await asyncio.to_thread(manager.unanswered.get, timeout=5)
+        await asyncio.to_thread(manager.unanswered.get, timeout=30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -144,7 +144,7 @@ async def _closed_meanwhile(manager: Any, place: Any) -> None:
     client = AsyncClient(instance=place)
     await asyncio.to_thread(manager.do, lambda: setattr(manager, "silent", True))
     waiting = asyncio.create_task(client.call("history_get"))
-    await asyncio.to_thread(manager.unanswered.get, timeout=5)
+    await asyncio.to_thread(manager.unanswered.get, timeout=30)
     await client.aclose()
     with pytest.raises(ClientError, match="closed"):
         await waiting

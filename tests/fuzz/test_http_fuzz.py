@@ -119,14 +119,14 @@ def test_operation(place: Place, operation: Any) -> None:
 
 
 def test_the_served_document_is_the_one_that_is_used(place: Place) -> None:
-    served = place.session.get(f"{place.base}/openapi.json", timeout=5).json()
+    served = place.session.get(f"{place.base}/openapi.json", timeout=30).json()
     assert served["paths"] == json.loads(json.dumps(DOCUMENT["paths"]))
 
 
 def test_the_manager_lives(place: Place) -> None:
     assert place.server.manager == place.manager
     assert is_process(place.manager)
-    assert place.session.get(f"{place.base}/status", timeout=5).json()["store_failure"] is None
+    assert place.session.get(f"{place.base}/status", timeout=30).json()["store_failure"] is None
 
 
 def test_without_the_key(place: Place) -> None:
@@ -134,7 +134,7 @@ def test_without_the_key(place: Place) -> None:
     with requests.Session() as stranger:
         for operation in operations():
             fuzz(place._replace(session=stranger), operation, 1)
-    assert place.session.get(f"{place.base}/status", timeout=5).json()["items_in_queue"] >= 0
+    assert place.session.get(f"{place.base}/status", timeout=30).json()["items_in_queue"] >= 0
 
 
 def test_the_checks_find_something(place: Place) -> None:
@@ -153,7 +153,7 @@ def test_the_checks_find_something(place: Place) -> None:
 def test_at_length(place: Place) -> None:
     """Some thousand cases, round after round, so that every operation meets what the others have left."""
     for number in range(2, 6):
-        place.session.post(f"{place.base}/environment/open", json={}, timeout=5)
+        place.session.post(f"{place.base}/environment/open", json={}, timeout=30)
         for operation in operations():
             fuzz(place, operation, 15, number)
     assert place.server.manager == place.manager

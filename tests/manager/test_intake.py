@@ -56,7 +56,7 @@ def check_passed_over(made: Rig) -> None:
 def test_a_report_whose_rule_fails_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with rig(open_state("b", running="a")) as made:
-            await asyncio.wait_for(Intake(Instance(tmp_path), made.writer).apply("e", since), 10.0)
+            await asyncio.wait_for(Intake(Instance(tmp_path), made.writer).apply("e", since), 30.0)
             check_passed_over(made)
 
     asyncio.run(main())
@@ -77,7 +77,7 @@ def test_a_new_manager_starts_with_such_a_report_in_the_spool(tmp_path: Path) ->
         async with rig(open_state("b", running="a")) as made:
             intake = Intake(instance, made.writer)
             await intake.catch_up()
-            await asyncio.wait_for(intake.apply_last("e"), 10.0)
+            await asyncio.wait_for(intake.apply_last("e"), 30.0)
             check_passed_over(made)
 
     asyncio.run(main())
@@ -94,7 +94,7 @@ def test_a_fault_without_end_ends_nothing(tmp_path: Path, monkeypatch: pytest.Mo
             monkeypatch.setattr("jupyter_queueserver.core.rules.reports.apply_report", fails)
             monkeypatch.setattr("jupyter_queueserver.manager.intake.pass_over", fails)
             intake = Intake(Instance(tmp_path), made.writer)
-            await asyncio.wait_for(intake.apply("e", since), 10.0)
+            await asyncio.wait_for(intake.apply("e", since), 30.0)
             assert made.writer.state.environment.reports_applied == 0
             assert not await intake.submit(lambda step: fails(Alarm(time=1.0, msg="")))
             assert (await made.call("queue_stop")).result["success"]

@@ -40,7 +40,7 @@ shutil.copytree(HERE / "startup", STARTUP)
 atexit.register(shutil.rmtree, STARTUP.parent, ignore_errors=True)
 BROKEN_STARTUP = HERE / "broken_startup"
 #: Seconds that anything may take that is not measured.
-PATIENCE = 15.0
+PATIENCE = 60.0
 PROGRAM = (sys.executable, "-m", "jupyter_queueserver")
 
 
@@ -63,14 +63,14 @@ def is_process(pid: int) -> bool:
     return text[text.rindex(")") + 2] not in "ZX"
 
 
-def wait_dead(pid: int, timeout: float = PATIENCE) -> None:
-    """Return when the process is gone."""
+def wait_dead(pid: int, timeout: float = PATIENCE, command: str = "") -> None:
+    """Return when the process is gone; ``command`` is told if it stays."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        assert select.select([handle], [], [], timeout)[0], f"waited {timeout:g} s for the end of process {pid}"
+        assert select.select([handle], [], [], timeout)[0], f"waited {timeout:g} s for the end of process {pid} {command}"
     finally:
         os.close(handle)
 
@@ -420,8 +420,8 @@ class Server:
         """Wait for the end of all processes; then no socket, lock or file for the living may be left."""
         deadline = time.monotonic() + PATIENCE
         while pids := self.processes():  # one that was just being started sees that it is not needed, and ends too
-            for pid in pids:
-                wait_dead(pid, deadline - time.monotonic())
+            for pid, command in pids.items():
+                wait_dead(pid, max(0.0, deadline - time.monotonic()), command)
         assert not self.instance.sockets.exists(), list(self.instance.sockets.iterdir())
         locks = [self.instance.lease, self.instance.watchdog_lock, self.instance.journal / "relay.lock"]
         assert [path for path in locks if is_locked(path)] == []
