@@ -32,6 +32,11 @@ def is_asked() -> bool:
     return _ASKED in os.environ
 
 
+def words_so_far() -> list[str]:
+    """Return the words that stand in the line which is to be completed, also an unfinished quotation."""
+    return os.environ.get("COMP_LINE", "").split()
+
+
 def script(shell: Shell) -> str:
     """Return the lines that the shell has to read once."""
     from argcomplete.shell_integration import shellcode

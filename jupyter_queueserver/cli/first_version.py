@@ -47,18 +47,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     argparse.Namespace
         As `options.parse`, with the command and its parameters as ``words``, and ``command``.
     """
-    made = parser()
-    made.usage = "qserver -c COMMAND [-p PARAM]... [-a ADDR]"
-    made.description = "Talk to a running queue manager in the form of the first version of the interface."
-    made.epilog = f"{_commands()}\n\n{_EXAMPLES}"
-    made.add_argument("-c", dest="command", metavar="COMMAND", required=True, help="what to do")
-    made.add_argument(
-        "-p", dest="params", metavar="PARAM", nargs="+", action="extend", default=[], help="parameters of the command, in order"
-    )
-    made.set_defaults(zmq_encoding=None)
+    made = make_parser()
     options = made.parse_intermixed_args(arguments)
     if options.words:
         made.error(f"parameters of -c stand behind -p: {' '.join(options.words)}")
+    if len(options.commands) > 1:
+        made.error(f"one command at a time: {', '.join(options.commands)}")
+    options.command = options.commands[0]
+    if options.command == MONITOR and options.params:
+        made.error(f"-c {MONITOR} takes no parameters")
     options.words = [options.command.replace("-", "_"), *options.params]
     options.is_default = not (options.address or options.old_address or options.data_dir)
     if options.is_default:
@@ -67,6 +64,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     variable = None if options.is_default else os.environ.get(ENCODING_VARIABLE)
     options.zmq_encoding = options.zmq_encoding or variable or "json"
     return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of such a command line."""
+    made = parser()
+    made.usage = "qserver -c COMMAND [-p PARAM]... [-a ADDR]"
+    made.description = "Talk to a running queue manager in the form of the first version of the interface."
+    made.epilog = f"{_commands()}\n\n{_EXAMPLES}"
+    command = made.add_argument("-c", dest="commands", action="append", metavar="COMMAND", required=True, help="what to do")
+    command.completer = lambda **_: [*COMMANDS, MONITOR]  # type: ignore[attr-defined]  # where argcomplete looks for it
+    made.add_argument(
+        "-p", dest="params", metavar="PARAM", nargs="+", action="extend", default=[], help="parameters of the command, in order"
+    )
+    made.set_defaults(zmq_encoding=None)
+    return made
 
 
 def read_command(words: Sequence[str], lock_key: str | None = None) -> tuple[Method, dict[str, Any]]:

@@ -7,6 +7,7 @@ answered, and the exit status.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 import traceback
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 1 invalid command or parameters, 2 refused or wrong options, 3 no answer, 4 other error.
     """
     if completion.is_asked():
-        completion.answer(parser())
+        completion.answer(first_version.make_parser() if first_version.is_meant(completion.words_so_far()) else parser())
     arguments = sys.argv[1:] if argv is None else argv
     if (status := outside.run_if_meant(arguments)) is not None:
         return status
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed by who started this: the answer of what would be done could not be told
         print("qserver: stdout is closed. Nothing was sent.", file=sys.stderr)
         return FAILED
+    _show_everything()
     output = make_output(options.format)
     try:
         if options.completion:
@@ -77,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         _forget_stdout()
         return FAILED
+
+
+def _show_everything() -> None:
+    """Let characters that the terminal or file of stdout does not know appear as escapes, instead of ending the program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _forget_stdout() -> None:

@@ -22,6 +22,7 @@ LOCK_KEY_VARIABLE = "QSERVER_LOCK_KEY"
 DEFAULT_ADDRESS = f"tcp://localhost:{CONTROL_PORT}"
 
 _ADDRESS = re.compile(r"(tcp://[^\s/:]+:\d{1,5}|tcp://\[[^\]\s]+\]:\d{1,5}|ipc://.+|inproc://.+)")
+_PORT = re.compile(r"^tcp:.*:(\d{1,5})$")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,9 +108,16 @@ def _check_sockets(place: Instance) -> None:
         raise SettingsError(f"The manager of {place.data_dir} is not asked: {err}.") from err
 
 
-def _given(address: str, origin: str, key: str | None, runtime: Runtime | None) -> Target:
-    if not _ADDRESS.fullmatch(address):
+def check_address(address: str) -> str:
+    """Return the address if a socket can be connected to it; raises `SettingsError` if not."""
+    port = _PORT.search(address)
+    if not _ADDRESS.fullmatch(address) or (port is not None and not 0 < int(port[1]) < 65536):
         raise SettingsError(f"{address!r} is no address of the form tcp://host:port or ipc:///path.")
+    return address
+
+
+def _given(address: str, origin: str, key: str | None, runtime: Runtime | None) -> Target:
+    check_address(address)
     events: str | None = None
     is_private = runtime is not None and address == runtime.control_address
     if runtime is not None:

@@ -15,7 +15,9 @@ import zmq.asyncio
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Enum, List, Unicode
 
-from ..client.target import Target
+from ..client.errors import SettingsError
+from ..client.target import Target, check_address
+from ..core.addresses import Z85_KEY
 from ..instance import Instance, Runtime, find_instance, read_runtime
 from .activity import Activity
 from .attendance import Attendance
@@ -83,6 +85,8 @@ class QueueServerExtension(ExtensionApp):
         " One with a running or paused plan always stays, and one to which another Jupyter server is attached.",
     ).tag(config=True)
 
+    refusal: str = ""
+    """Why nothing is served; empty: it is."""
     instance_found: Instance
     keeper: ManagerKeeper | None = None
     activity: Activity
@@ -92,34 +96,44 @@ class QueueServerExtension(ExtensionApp):
         assert self.serverapp is not None
         self.instance_found = find_instance(self.data_dir or None)
         self.activity = Activity(self.serverapp.web_app.settings)
+        try:
+            target = self._find_target()
+        except SettingsError as err:
+            self.refusal = str(err)
+            self.log.critical("The queue is not served here: %s", err)
+            return
         self._context = zmq.asyncio.Context()
         self._tasks: list[asyncio.Task[None]] = []
-        self._events_address: str | None
-        if self.address:
-            self._events_address = self.events_address or None
-            target = Target(
-                control=self.address,
-                events=self._events_address,
-                public_key=self.public_key or None,
-                origin="QueueServerExtension.address",
-            )
-        else:
-            with contextlib.suppress(OSError):  # who keeps the manager tells it
-                self.instance_found.prepare_data().record_sockets()  # these addresses are kept: they must not change
-            self._events_address = self.instance_found.events_address
-            target = Target(
-                control=self.instance_found.control_address,
-                events=self._events_address,
-                public_key=None,
-                origin=f"private address of {self.instance_found.data_dir}",
-            )
+        self._events_address = target.events
         self.requests = Requests(self._context, target, self._silence_reason, self._unanswered)
         self._feed = Feed(
             self._context, self._events_address, self._ask_status, on_status=self.activity.see, on_goodbye=self.activity.ended
         )
 
+    def _find_target(self) -> Target:
+        """Get the addresses of the manager that is meant; raises `SettingsError`."""
+        if not self.address:
+            with contextlib.suppress(OSError):  # who keeps the manager tells it
+                self.instance_found.prepare_data().record_sockets()  # these addresses are kept: they must not change
+            return Target(
+                control=self.instance_found.control_address,
+                events=self.instance_found.events_address,
+                public_key=None,
+                origin=f"private address of {self.instance_found.data_dir}",
+            )
+        if self.public_key and not Z85_KEY.fullmatch(self.public_key):
+            raise SettingsError("QueueServerExtension.public_key must be Z85 text of 40 characters.")
+        return Target(
+            control=check_address(self.address),
+            events=check_address(self.events_address) if self.events_address else None,
+            public_key=self.public_key or None,
+            origin="QueueServerExtension.address",
+        )
+
     def initialize_handlers(self) -> None:
         """Add the routes."""
+        if self.refusal:
+            return
         groups = UserGroups(self.user_group, self.user_groups, frozenset(self.trusted_users))
         routes = make_routes(Means(self.requests, self._context, self._events_address, self._feed, groups))
         self.handlers.extend(as_patterns([*routes, *(at_root(routes) if self.legacy_root else ())]))
@@ -143,6 +157,8 @@ class QueueServerExtension(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Begin to keep a manager and to watch its activity; returns at once."""
+        if self.refusal:
+            return
         if not self.address:
             try:
                 await asyncio.to_thread(Attendance(self.instance_found).note)
@@ -172,6 +188,8 @@ class QueueServerExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Leave; an idle manager is ended as `end_manager` says."""
+        if self.refusal:
+            return
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -61,6 +61,13 @@ class QueueServerApp(ServerApp):
         place = urlsplit(self.local_url)._replace(path=url_path_join(self.base_url, PREFIX))
         return (place if self.identity_provider.token_generated else place._replace(query="")).geturl()
 
+    def load_server_extensions(self) -> None:
+        """End at once, before a port is bound, if the queue cannot be served."""
+        super().load_server_extensions()
+        for apps in self.extension_manager.extension_apps.values():
+            if any(isinstance(app, QueueServerExtension) and app.refusal for app in apps):
+                self.exit(1)
+
     def init_signal(self) -> None:
         """SIGINT and SIGHUP end it as SIGTERM does."""
         super().init_signal()

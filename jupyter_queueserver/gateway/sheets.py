@@ -82,6 +82,9 @@ def _csv_rows(data: bytes) -> Iterator[Row]:
     except UnicodeDecodeError as err:
         line = data.count(b"\n", 0, err.start) + 1
         raise SheetError([Fault("", f"Line {line} is not UTF-8: save the file as 'CSV UTF-8'")]) from err
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise SheetError([Fault("", f"Line {line} holds a NUL character: this is no text file, or it was damaged")])
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     number = 0
     while True:

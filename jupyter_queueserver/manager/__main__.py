@@ -13,6 +13,7 @@ from ..storage import RedisOptions, Store, open_store
 from . import faultpoints
 from .crowd import make_room
 from .heartbeat import Heartbeat
+from .plain_lines import PlainFormatter
 from .service import Service
 from .settings import Settings, SettingsError, read_settings
 
@@ -33,11 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     except SettingsError as err:
         print(err, file=sys.stderr)
         return REFUSED
-    logging.basicConfig(
-        level=_LEVELS[settings.log_level],
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=_LEVELS[settings.log_level], handlers=[handler])
     _tame_garbage_collection()
     make_room()
     return asyncio.run(_run(settings, again=options.again))

@@ -69,9 +69,11 @@ def _sections(file: Path) -> dict[str, dict[str, Any]]:
     try:
         text = file.read_text(encoding="utf-8")
         _refuse_doubles(yaml.compose(text, Loader=yaml.SafeLoader), file)
-        content = yaml.safe_load(text) or {}
+        content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"The configuration file {file} cannot be read: {error}") from error
+    if content is None:
+        return {}
     if not isinstance(content, dict) or not all(isinstance(part, dict | None) for part in content.values()):
         raise SettingsError(f"The configuration file {file} must consist of sections with keys.")
     unknown = [str(name) for name in content if name not in _SECTIONS]

@@ -63,6 +63,10 @@ class HistoryReader:
 
     def number(self, uid: str) -> int | None:
         """Return the number of the newest entry with that uid."""
+        try:
+            uid.encode()
+        except UnicodeEncodeError:
+            return None  # half a surrogate pair: no entry of this store can have it
         return self._rows("number_in_history", (uid,))[0][0]
 
     def _rows(self, name: str, values: tuple[object, ...]) -> list[tuple]:

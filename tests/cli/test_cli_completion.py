@@ -91,6 +91,8 @@ def bash_script() -> str:
         ("qserver -k key queue item re", ["remove"]),
         ("qserver --format ", ["auto", "json", "table", "text"]),
         ("qserver --comp", ["--completion"]),
+        ("qserver -c pin", ["ping"]),
+        ("qserver -c queue_mode", []),
         ("qserver queue item remove -1 ", []),
         ("qserver permissions set ru", ["rules.yaml"]),
         ("qserver --data-dir fo", ["folder/"]),

@@ -200,6 +200,29 @@ def test_what_is_wrong_with_words_is_said_plainly(words: list[str], text: str, c
     assert "malformed" not in err
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("-c ping -c status", "one command at a time: ping, status"),
+        ("-c monitor -p x", "-c monitor takes no parameters"),
+        ("-c ping x", "parameters of -c stand behind -p: x"),
+    ],
+)
+def test_a_wrong_line_of_the_first_version_gives_2(words: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["text", "table", "json"])
+def test_what_stdout_cannot_encode_is_escaped(recorder: Recorder, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder.reply = {"success": True, "msg": "größer \ud800", "note": "→"}
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    command = [*PROGRAM, "queue", "add", "plan", "{'name': 'größer'}", "--format", form]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gr\\xf6" in done.stdout or b"gr\\u00f6" in done.stdout
+
+
 def test_a_full_disk_gives_4(recorder: Recorder) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*PROGRAM, "ping"], stdout=full, stderr=subprocess.PIPE, check=False, timeout=30)

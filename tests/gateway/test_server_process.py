@@ -108,6 +108,23 @@ def has_died(runtime: Runtime) -> bool:
     return dead
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--address", "foo"], "'foo' is no address of the form tcp://host:port"),
+        (["--address", "tcp://127.0.0.1:99999"], "'tcp://127.0.0.1:99999' is no address"),
+        (["--address", "tcp://127.0.0.1:60615", "--QueueServerExtension.public_key=x"], "public_key must be Z85 text"),
+        (["--address", "tcp://127.0.0.1:60615", "--QueueServerExtension.events_address=x"], "'x' is no address"),
+    ],
+)
+def test_an_address_that_is_none_ends_it_at_once(words: list[str], reason: str, instance: Instance) -> None:
+    command = [sys.executable, "-m", "jupyter_queueserver", "server", "--data-dir", str(instance.data_dir), "--port", "0", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"The queue is not served here: {reason}" in done.stderr.replace("QueueServerExtension.", "")
+    assert read_runtime(instance) is None
+
+
 def test_ctrl_c_ends_everything_when_idle(serve: Callable[..., Server], instance: Instance) -> None:
     server = serve()
     server.wait_for(lambda status: status.get("manager_state") == "idle")

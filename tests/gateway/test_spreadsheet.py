@@ -206,6 +206,7 @@ def test_files_that_are_none() -> None:
     assert "A1: the sheet is empty" in str(faults_of("a.xlsx", xlsx()))
     assert "A1: the sheet is empty" in str(faults_of("a.csv", b"\n\n"))
     assert "Line 2 is not UTF-8" in str(faults_of("a.csv", b"name\n\xff\xfe"))
+    assert "Line 2 holds a NUL" in str(faults_of("a.csv", b"name\n\0\0\n"))
     assert "A2: the row cannot be read" in str(faults_of("a.csv", b'name\n"a"b\n'))
 
 

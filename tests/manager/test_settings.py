@@ -136,6 +136,8 @@ def test_usage_errors_end_with_status_2(words: list[str], capsys: pytest.Capture
     ("text", "match"),
     [
         ("network: [1]", "sections with keys"),
+        ("[]", "sections with keys"),
+        ("false", "sections with keys"),
         ("kafka: {a: 1}", "Unknown section 'kafka'"),
         ("network: {zmq_adr: x}", "Unknown key 'network/zmq_adr'"),
         ("worker: {use_ipython_kernel: 'ON'}", "must be true or false"),

@@ -229,7 +229,7 @@ def test_the_whole_history_is_there_by_number(opener: Opener) -> None:
         assert uids_of(store.history(-5, 2)) == ["e0", "e1"]
         assert uids_of(store.history(28, 99)) == ["e28", "e29"]
         assert store.history(9, 9) == store.history(9, 7) == store.history(30, 31) == []
-        assert [store.history_number(uid) for uid in ("e0", "e29", "nobody")] == [0, 29, None]
+        assert [store.history_number(uid) for uid in ("e0", "e29", "nobody", "\ud800")] == [0, 29, None, None]
         store = reopened(store, opener)
         loaded = store.load()
         assert loaded is not None
