@@ -29,7 +29,7 @@ def start(server: Server, *options: str, umask: int = -1, files: int | None = No
     if files is not None:
         command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=40, check=False, env={**os.environ, **environ}, umask=umask
+        [*command, *options], capture_output=True, text=True, timeout=80, check=False, env={**os.environ, **environ}, umask=umask
     )
     assert done.returncode == 0, done.stderr
     return server.runtime()

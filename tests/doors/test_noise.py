@@ -179,7 +179,7 @@ def test_noise_at_every_socket(noisy: Server) -> None:
                     stranger.sendto(text, str(path))
     assert noisy.status()["manager_state"] == "idle"
     for body, (handles, _) in zip(bodies, at_rest, strict=True):
-        until(lambda body=body, most=handles + 2: body.handles <= most, f"the connections of {body.pid} to be gone", timeout=30)
+        until(lambda body=body, most=handles + 2: body.handles <= most, f"the connections of {body.pid} to be gone", timeout=60)
     assert all(body.threads <= threads + 1 for body, (_, threads) in zip(bodies, at_rest, strict=True))
     assert pids(noisy) == before
     a_plan_runs(noisy)
@@ -215,7 +215,7 @@ def test_scans_half_open_and_slow_clients(noisy: Server) -> None:
                 assert noisy.status()["manager_state"] == "idle", name
         for client in (*half_open, *slow):
             client.close()
-    until(lambda: manager.handles <= at_rest + 2, "the connections to be gone", timeout=30)
+    until(lambda: manager.handles <= at_rest + 2, "the connections to be gone", timeout=60)
     assert manager.megabytes < weight + 30
     assert pids(noisy) == before
     a_plan_runs(noisy)
@@ -226,7 +226,7 @@ def test_who_says_nothing_is_sent_away(noisy: Server) -> None:
     strangers = [connect(address) for name, address in sockets_of(noisy).items() if is_managers(name)]
     assert len(strangers) == 6
     for place, silent in enumerate(strangers):
-        until(lambda silent=silent: is_closed(silent), f"the connection {place} to be closed", timeout=30)
+        until(lambda silent=silent: is_closed(silent), f"the connection {place} to be closed", timeout=60)
         silent.close()
 
 
@@ -270,7 +270,7 @@ def test_a_crowd_by_tcp_does_not_take_the_managers_own_files(new_server: MakeSer
         assert Body(before[1]).handles < 240
         for client in crowd:
             client.close()
-        until(lambda: "new ones are taken." in log.read_text(), "newcomers to be taken again", timeout=30)
+        until(lambda: "new ones are taken." in log.read_text(), "newcomers to be taken again", timeout=60)
         assert late.poll(60_000)
         ask(early)
     assert log.read_text().count("no new ones are taken") == 1, "those who stand there are not sent away to come again"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import pytest
 from manager_parts import Rig, item, open_state, rig
 
 from jupyter_queueserver.core.changes import AnyChange, HistoryAppended, HistoryTrimmed
 from jupyter_queueserver.core.decision import Step
+from jupyter_queueserver.core.errors import StoreUnavailable
 from jupyter_queueserver.core.state import State
 from jupyter_queueserver.manager.store_presence import attend_store
 from jupyter_queueserver.storage import MemoryStore
@@ -112,3 +114,43 @@ def test_the_manager_ends_when_the_store_is_another_ones() -> None:
         await until(lambda: lost)
 
     attended(test)
+
+
+class FullMemory(MemoryStore):
+    """A store that takes nothing while it is full, and does not say when it has room again."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store.disk)
+        self._fence = store._fence
+        self.is_full = True
+        self.tries = 0
+
+    def commit(self, changes: Sequence[AnyChange], after: State) -> None:
+        self.tries += 1
+        if self.is_full:
+            raise StoreUnavailable("The disk is full.")
+        super().commit(changes, after)
+
+
+def test_a_store_that_says_nothing_is_tried_until_it_takes_changes_again() -> None:
+    def changed(step: Step) -> None:
+        step.emit(HistoryAppended(items=(item("h"),)))
+
+    async def run() -> None:
+        async with rig(open_state("a")) as made:
+            store = FullMemory(made.store)
+            made.writer._store = store
+            attending = asyncio.create_task(attend_store(store, made.writer, lambda: None, pause=0.0))
+            with pytest.raises(StoreUnavailable):
+                await made.writer.submit(changed)
+            await until(lambda: store.tries > 3)
+            assert made.writer.store_failure == "The disk is full."
+            store.is_full = False
+            await until(lambda: made.writer.store_failure is None)
+            tries, history = store.tries, made.writer.state.history.end
+            await asyncio.sleep(0)
+            assert (store.tries, history) == (tries, 0)
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
+
+    asyncio.run(run())

@@ -101,7 +101,7 @@ def test_a_stranger_holds_the_store_and_the_manager_goes_on_afterwards(server: S
     server.wait_for(lambda status: status["running_item_uid"] == plan.uid, "the plan to run")
     with closing(sqlite3.connect(server.instance.store, isolation_level=None)) as stranger:
         stranger.execute("BEGIN IMMEDIATE")
-        reply = server.call("queue_clear", timeout=15.0)
+        reply = server.call("queue_clear")
         assert not reply["success"]
         assert reply["error"]["code"] == "store_unavailable"
         assert "process" in reply["error"]["hint"]
@@ -112,7 +112,7 @@ def test_a_stranger_holds_the_store_and_the_manager_goes_on_afterwards(server: S
         plan.go()  # its end cannot be written down yet
         until(lambda: "cleanup" in plan.lines, "the plan's end")
         for _ in range(5):
-            server.call("queue_clear", timeout=15.0)
+            server.call("queue_clear")
         assert server.status()["running_item_uid"] == plan.uid
         stranger.execute("ROLLBACK")
     server.wait_for(lambda status: status["items_in_history"] == 1 and not status["store_failure"], "the end to be on record")

@@ -58,7 +58,7 @@ def test_a_copy_of_a_running_directory_is_another_instance(
         [*PROGRAM, "environments", "--data-dir", str(copy.data_dir), "--end", environment_id],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert (ended.returncode, "There is no environment" in ended.stdout) == (1, True)

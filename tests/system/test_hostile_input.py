@@ -156,7 +156,7 @@ def test_a_hundred_megabytes(server: Server) -> None:
     """Refused by its size, without parsing; others are served meanwhile."""
     answers: list[bytes] = []
     body = b'{"method": "queue_item_add", "params": {"item": "' + b"x" * (100 * MB) + b'"}}'
-    sender = threading.Thread(target=lambda: answers.append(server.send(body, timeout=20.0)))
+    sender = threading.Thread(target=lambda: answers.append(server.send(body)))
     before = server.status()
     sender.start()
     while sender.is_alive():
@@ -186,7 +186,7 @@ def test_a_request_of_empty_lists(server: Server, size: int, code: str) -> None:
     lists = b"[]," * (size // 3)
     body = b'{"method": "queue_item_add", "params": {"item": {"item_type": "plan", "name": "brief", "kwargs": {"trace": ['
     body += lists + b'0]}}, "user": "tester", "user_group": "primary"}}'
-    sender = threading.Thread(target=lambda: answers.append(server.send(body, timeout=20.0)))
+    sender = threading.Thread(target=lambda: answers.append(server.send(body)))
     sender.start()
     while sender.is_alive():
         assert server.status()["manager_state"] == "idle"

@@ -136,7 +136,7 @@ def test_foreign_orders_are_refused(server: Server, held: MakeHeld, channel: str
         link = getattr(client, f"{channel}_channel")
         link.send(client.session.msg(message, {"restart": False}))
         if channel == "control":
-            answer = link.get_msg(timeout=5)
+            answer = link.get_msg(timeout=30)
             assert answer["content"]["status"] == "error"
             assert "manager" in answer["content"]["evalue"]
         plan.go()

@@ -64,7 +64,7 @@ def story(new_server: Callable[..., Server], capsys: pytest.CaptureFixture[str],
     server = new_server()
     places = ["--data-dir", str(server.data_dir), "--zmq-control-addr", f"ipc://{folder}/today", "--legacy", address]
     command = [*PROGRAM, "start-re-manager", "--detach", "--startup-dir", str(STARTUP), "--saver", "none", *places]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30.0, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     yield Story(server, address, capsys, tmp_path)
     shutil.rmtree(folder, ignore_errors=True)
@@ -146,7 +146,7 @@ class Web:
 
     def ask(self, verb: str, path: str, **params: Any) -> dict[str, Any]:
         """Send a request that must be answered with 200."""
-        connection = http.client.HTTPConnection(self.place, timeout=15.0)
+        connection = http.client.HTTPConnection(self.place, timeout=60)
         try:
             body = json.dumps(params) if params else None
             connection.request(verb, path, body, {"Authorization": f"Bearer {TOKEN}", "Accept": "*/*"})

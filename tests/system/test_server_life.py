@@ -34,7 +34,7 @@ def listing(directory: Path) -> dict[str, tuple[int, int, int]]:
 def second_start(server: Server, *options: str) -> subprocess.CompletedProcess[str]:
     """Run another `start-re-manager` on the same data directory."""
     command = [*PROGRAM, "start-re-manager", "--private", "--data-dir", str(server.data_dir), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_second_start_refuses(new_server: MakeServer) -> None:
@@ -177,7 +177,7 @@ def test_store_that_is_away(server: Server, held: MakeHeld) -> None:
     replies = []
     with locked_store(server):
         before = brief_status(server)
-        adding = threading.Thread(target=lambda: replies.append(server.call("queue_clear", timeout=10.0)))
+        adding = threading.Thread(target=lambda: replies.append(server.call("queue_clear")))
         adding.start()
         plan.go()
         plan.wait("cleanup")
@@ -202,11 +202,11 @@ def test_a_plan_can_be_paused_and_ended_without_the_store(server: Server, held: 
     server.ok("queue_start")
     plan.wait("begin")
     with locked_store(server):
-        assert not server.call("queue_clear", timeout=10.0)["success"]
+        assert not server.call("queue_clear")["success"]
         assert server.status()["store_failure"]
-        server.call("re_pause", option="immediate", timeout=10.0)
+        server.call("re_pause", option="immediate")
         server.wait_state("paused")
-        server.call("re_abort", timeout=10.0)
+        server.call("re_abort")
         plan.wait("cleanup")
     server.wait_state("idle")
     assert server.history()[0]["result"]["ending"] == "aborted"
@@ -220,7 +220,7 @@ def test_blocked_manager_is_replaced(server: Server, held: MakeHeld) -> None:
     plan.wait("begin")
     old = server.manager
     os.kill(old, signal.SIGSTOP)
-    wait_dead(old, timeout=8.0)
+    wait_dead(old)
     until(lambda: server.manager != old, "another manager")
     assert server.status()["running_item_uid"] == plan.uid
     plan.go()

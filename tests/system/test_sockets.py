@@ -67,7 +67,7 @@ def test_a_start_from_another_session_comes_back(
             wait_dead(manager, timeout=2.5)  # beyond the limit of silence
         assert find_target(instance=Instance(server.data_dir)).control.startswith(f"ipc://{first}/")
         command = [*PROGRAM, "qserver", "--data-dir", str(server.data_dir), "status"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert "executing_queue" in done.stdout, done.stderr
         plan.go()
         server.wait_state("idle")
@@ -170,7 +170,7 @@ def test_address_in_use(tmp_path: Path) -> None:
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         data = tmp_path / "data"
         command = [*PROGRAM, "start-re-manager", "--data-dir", str(data), "--zmq-control-addr", address, *OPTIONS]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert f"The address {address} cannot be used: Address already in use" in done.stderr
     assert "--zmq-control-addr" in done.stderr
@@ -186,7 +186,7 @@ def test_modules_of_the_users_folder_are_not_taken_for_ours(new_server: MakeServ
     server = new_server()
     command = [sys.executable, "-P", "-m", "jupyter_queueserver", "start-re-manager", "--detach", "--private"]
     command += ["--data-dir", str(server.data_dir), *OPTIONS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     server.open()
     where = {pid: os.readlink(f"/proc/{pid}/cwd") for pid in (server.watchdog, server.manager, server.worker)}

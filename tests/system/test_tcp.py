@@ -51,7 +51,7 @@ def start(server: Server, startup: Path, *options: str, **environ: str) -> Runti
     if "QSERVER_ZMQ_PRIVATE_KEY_FOR_SERVER" not in environ:
         command[command.index("tcp://*:0")] = "tcp://127.0.0.1:0"
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **environ}
+        [*command, *options], capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environ}
     )
     assert done.returncode == 0, done.stderr
     return server.runtime()
@@ -200,7 +200,7 @@ def test_the_terminal_shows_manager_worker_and_plan(new_server: MakeServer, star
 
     process = terminal()
     try:
-        until(lambda: b"is ready" in out.read_bytes(), "the manager", timeout=20)
+        until(lambda: b"is ready" in out.read_bytes(), "the manager")
         server.open()
         run("early")
         shows(out, b"early from the plan\n")
@@ -281,7 +281,7 @@ def test_profile_is_loaded_before_the_script(new_server: MakeServer, startup: Pa
     command = [*PROGRAM, "start-re-manager", "--detach", "--private", "--data-dir", str(server.data_dir), "--saver", "none"]
     command += ["--startup-profile", "lab", "--startup-script", str(script), "--use-ipython-kernel", "ON"]
     environ = {**os.environ, "IPYTHONDIR": str(profile.parent)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)
     assert done.returncode == 0, done.stderr
     server.open()
     assert sorted(server.ok("plans_existing")["plans_existing"]) == ["first", "sings", "talks"]
