@@ -54,8 +54,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if len(options.commands) > 1:
         made.error(f"one command at a time: {', '.join(options.commands)}")
     options.command = options.commands[0]
-    if options.command == MONITOR and options.params:
-        made.error(f"-c {MONITOR} takes no parameters")
     options.words = [options.command.replace("-", "_"), *options.params]
     options.is_default = not (options.address or options.old_address or options.data_dir)
     if options.is_default:
@@ -85,6 +83,8 @@ def read_command(words: Sequence[str], lock_key: str | None = None) -> tuple[Met
     """Turn a command and its parameters into a method and its parameters; raises `CommandError`."""
     if lock_key == "":
         raise CommandError("the lock key must not be empty")
+    if words[0] == MONITOR:
+        raise CommandError(f"'{MONITOR}' takes no parameters; use: -c {MONITOR}")
     command = COMMANDS.get(words[0])
     if command is None:
         similar = difflib.get_close_matches(words[0], [*COMMANDS, MONITOR], n=3, cutoff=0.5)

@@ -189,6 +189,7 @@ def test_a_refused_mode_names_the_words_of_python(recorder: Recorder, form: str,
         (["queue", "add", "plan", "(" * 5000], "nested"),
         (["-c", "queue_plan_add", "-p", "front"], "the plan is missing behind 'front'; use: -c queue_plan_add -p "),
         (["-c", "queue_plan_add", "-p", "-1"], "the plan is missing behind '-1'"),
+        (["-c", "monitor", "-p", "x"], "'monitor' takes no parameters; use: -c monitor"),
         (["-c", "queue_plan_add", "-p", "{'name': count}"], "the text count needs quotes"),
     ],
 )
@@ -204,7 +205,6 @@ def test_what_is_wrong_with_words_is_said_plainly(words: list[str], text: str, c
     ("words", "text"),
     [
         ("-c ping -c status", "one command at a time: ping, status"),
-        ("-c monitor -p x", "-c monitor takes no parameters"),
         ("-c ping x", "parameters of -c stand behind -p: x"),
     ],
 )
