@@ -1,6 +1,7 @@
 """Many clients at once: websockets that listen, loiter or sleep, and editors that add and move.
 
-Everything runs in one asyncio loop of the measuring process, so that a server under load has two processes against it at most.
+Everything runs in one asyncio loop of the measuring process, so that a server under load has few processes against it; only who
+measures how long answers take is a process of its own.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +18,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from .line import User, request
+from .prober import Prober
 from .servers import Gateway
 
 #: Seconds between two messages that a slow client reads.
@@ -125,22 +126,6 @@ class Editor:
             self.operations += 3
 
 
-class Prober:
-    """Asks for the status again and again; keeps how long each answer took, in s."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.times: list[float] = []
-        self._wire = wire
-
-    async def probe(self, pause: float) -> None:
-        """Go on until cancelled."""
-        while True:
-            began = time.perf_counter()
-            await self._wire.call("status")
-            self.times.append(time.perf_counter() - began)
-            await asyncio.sleep(pause)
-
-
 class Crowd:
     """Everybody together.
 
@@ -168,24 +153,25 @@ class Crowd:
         self.awake = [Listener(gateway, 0.0) for _ in range(listeners)]
         self.slow = [Listener(gateway, SLOW) for _ in range(slow)]
         self.asleep = [Listener(gateway, None) for _ in range(asleep)]
-        self._wires = [Wire(context, address) for _ in range(editors + 1)]
-        self.editors = [Editor(wire, item, reach, random.Random(number)) for number, wire in enumerate(self._wires[1:])]
-        self.prober = Prober(self._wires[0])
+        self._wires = [Wire(context, address) for _ in range(editors)]
+        self.editors = [Editor(wire, item, reach, random.Random(number)) for number, wire in enumerate(self._wires)]
+        self.prober = Prober(address)
 
     async def live(self, seconds: float, pause: float, each: Callable[[], None], period: float) -> None:
         """Let them live for so long; ``each`` is called every `period` seconds.  Who fails ends it with his exception."""
         everybody = [*self.awake, *self.slow, *self.asleep]
         await asyncio.gather(*(listener.connect() for listener in everybody))
+        self.prober.start()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(listener.listen()) for listener in everybody]
                 tasks += [group.create_task(editor.edit(pause)) for editor in self.editors]
-                tasks.append(group.create_task(self.prober.probe(0.02)))
                 tasks.append(group.create_task(_every(period, each)))
                 await asyncio.sleep(seconds)
                 for task in tasks:
                     task.cancel()
         finally:
+            await asyncio.to_thread(self.prober.stop)
             for listener in everybody:
                 listener.close()
             for wire in self._wires:
