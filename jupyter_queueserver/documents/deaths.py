@@ -6,6 +6,7 @@ that the manager may use it.
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 
 from jupyter_queueserver.instance import write_private
 
-__all__ = ["DeathMark", "mark_dead", "read_death"]
+__all__ = ["DeathMark", "mark_dead", "read_death", "stop_uid"]
 
 _NAME: Final = "dead.json"
 
@@ -57,3 +58,8 @@ def read_death(journal_dir: Path, environment_id: str) -> DeathMark | None:
         return msgspec.json.decode(data, type=DeathMark)
     except msgspec.MsgspecError:
         return DeathMark("the worker died (its death mark cannot be read)", changed)
+
+
+def stop_uid(run_uid: str) -> str:
+    """The uid of the stop document with which the relay finishes a run whose worker died: always the same for the same run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"jupyter_queueserver stop {run_uid}"))

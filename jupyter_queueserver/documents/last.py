@@ -1,5 +1,7 @@
 """What the end of an environment's journal tells about how its worker ended: the last document, and runs without an end.
 
+What the relay has added after the worker's death, to finish its runs, tells nothing of that and is passed over.
+
 Only the end is read, so that it costs the same whether the journal holds a thousand documents or a hundred million.
 """
 
@@ -14,6 +16,7 @@ import msgspec
 
 from ..core.endings import LastDocument, OpenRun
 from . import encoding, records
+from .deaths import stop_uid
 from .segments import segment_path, segments
 
 #: Bytes at the end of the journal that are looked at.
@@ -39,13 +42,17 @@ def journal_end(directory: Path, environment_id: str) -> JournalEnd:
     runs: dict[str, OpenRun] = {}
     run_of: dict[str, str] = {}
     for name, doc in _documents(directory, environment_id):
-        if not isinstance(doc, dict):
+        if not isinstance(doc, dict) or _is_of_relay(name, doc):
             continue
         run_uid = _note_run(name, doc, runs, run_of)
         last = LastDocument(name=name, run_uid=run_uid, seq_num=_number(doc), time=_seconds(doc.get("time")))
     if last is not None and last.run_uid is None and len(runs) == 1:
         last = msgspec.structs.replace(last, run_uid=next(iter(runs)))
     return JournalEnd(last, tuple(runs.values()))
+
+
+def _is_of_relay(name: str, doc: dict[str, Any]) -> bool:
+    return name == "stop" and doc.get("uid") == stop_uid(str(doc.get("run_start")))
 
 
 def _note_run(name: str, doc: dict[str, Any], runs: dict[str, OpenRun], run_of: dict[str, str]) -> str | None:
@@ -105,9 +112,9 @@ def _next(data: bytes, offset: int) -> int | None:
 
 
 def _tails(directory: Path, environment_id: str) -> list[bytes]:
-    """The ends of the last two segments: the last one may have been begun a moment before."""
+    """The ends of the last segments: the worker may have begun one a moment before it died, and the relay one of its own."""
     found = []
-    for number in segments(directory, environment_id)[-2:]:
+    for number in segments(directory, environment_id)[-3:]:
         path = segment_path(directory, environment_id, number)
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))

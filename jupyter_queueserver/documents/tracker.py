@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from jupyter_queueserver.documents.deaths import DeathMark, read_death
+from jupyter_queueserver.documents.deaths import DeathMark, read_death, stop_uid
 from jupyter_queueserver.documents.journal import JournalWriter
 from jupyter_queueserver.documents.reader import Position, Spot, read_environment
 from jupyter_queueserver.documents.segments import JournalIndex, read_header, segment_path
@@ -79,7 +78,7 @@ _inner: dict[str, msgspec.msgpack.Decoder[Any]] = {
 def stop_document(run: OpenRun, death: DeathMark) -> dict[str, Any]:
     """The stop document of a run whose worker died; always the same for the same run (its uid too)."""
     return {
-        "uid": str(uuid.uuid5(uuid.NAMESPACE_OID, f"jupyter_queueserver stop {run.uid}")),
+        "uid": stop_uid(run.uid),
         "time": death.time,
         "run_start": run.uid,
         "exit_status": "fail",

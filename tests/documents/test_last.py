@@ -9,9 +9,12 @@ from document_samples import Document, event_document, run_documents
 
 from jupyter_queueserver.core.endings import LastDocument
 from jupyter_queueserver.documents import last
+from jupyter_queueserver.documents.deaths import mark_dead
 from jupyter_queueserver.documents.journal import JournalWriter
 from jupyter_queueserver.documents.last import JournalEnd, journal_end
+from jupyter_queueserver.documents.reader import JournalReader
 from jupyter_queueserver.documents.segments import segment_path, segments
+from jupyter_queueserver.documents.tracker import Tracker
 
 
 def write(directory: Path, *runs: list[Document], segment_bytes: int = 1 << 20) -> None:
@@ -74,3 +77,27 @@ def test_a_torn_tail_and_a_damaged_record(tmp_path: Path) -> None:
     end = journal_end(tmp_path, "env")
     assert end.document is not None
     assert (end.document.seq_num, [run.uid for run in end.open_runs]) == (3, ["a"])
+
+
+@pytest.mark.parametrize("points", [2, 200])
+def test_what_the_relay_adds_for_a_dead_worker_does_not_count(tmp_path: Path, points: int) -> None:
+    """It may finish the run before the manager has looked, in a segment of its own."""
+    write(tmp_path, run_documents("a"), run_documents("b", points, stop=False))
+    before = journal_end(tmp_path, "env")
+    mark_dead(tmp_path, "env", "killed", 5000.0)
+    Tracker(tmp_path, boot="").advance()
+    added = JournalReader(tmp_path).read()[-1]
+    assert (added.name, added.doc["run_start"]) == ("stop", "b")
+    assert len(segments(tmp_path, "env")) == 2
+    assert journal_end(tmp_path, "env") == before
+    assert before.document is not None
+    assert (before.document.name, before.document.seq_num, [run.uid for run in before.open_runs]) == ("event", points, ["b"])
+
+
+def test_the_segment_of_the_relay_hides_none_of_the_worker(tmp_path: Path) -> None:
+    write(tmp_path, run_documents("a", 30, stop=False), segment_bytes=1500)
+    mark_dead(tmp_path, "env", "killed", 5000.0)
+    Tracker(tmp_path, boot="").advance()
+    end = journal_end(tmp_path, "env")
+    assert end.document is not None
+    assert (end.document.name, end.document.seq_num) == ("event", 30)
