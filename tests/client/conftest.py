@@ -27,7 +27,7 @@ from jupyter_queueserver.core.state import State
 from jupyter_queueserver.core.status import status
 from jupyter_queueserver.instance import Instance
 
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 class MiniManager:

@@ -29,7 +29,7 @@ from jupyter_queueserver.client import (
 from jupyter_queueserver.core.mirror import snapshot
 
 STOP_ITEM = {"item_type": "instruction", "name": "queue_stop"}
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from jupyter_queueserver.client.retries import RequestIds, attempts
 from jupyter_queueserver.core import codec
 
 STOP_ITEM = {"item_type": "instruction", "name": "queue_stop"}
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 @pytest.fixture(autouse=True)

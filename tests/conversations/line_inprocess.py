@@ -37,7 +37,7 @@ from jupyter_queueserver.version import __version__
 
 T = TypeVar("T")
 
-LIMIT = 20.0
+LIMIT = 60.0
 PERMISSIONS = str(shipped_profile() / "user_group_permissions.yaml")
 
 

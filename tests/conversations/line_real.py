@@ -31,7 +31,7 @@ from jupyter_queueserver.client import Client
 from jupyter_queueserver.instance import Runtime
 
 TOKEN = "a1b2c3d4e5f60718"
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class TalkServer(Server):

@@ -31,7 +31,7 @@ SCRIPTS = Path(__file__).parent / "clients"
 TOKEN = "a1b2c3d4e5f60718"
 EMERGENCY_KEY = "break-the-glass"
 #: Seconds for one program of a client that waits for nothing.
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 def need_clients() -> None:

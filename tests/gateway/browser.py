@@ -17,7 +17,7 @@ from typing import Any
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 PROGRAM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-LIMIT = 30.0
+LIMIT = 60.0
 
 #: Resolves as soon as an expression is true; looks again at each change of the page.
 _UNTIL = """

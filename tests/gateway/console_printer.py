@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway_manager import FakeManager
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class Printer:

@@ -16,7 +16,7 @@ import pytest
 from jupyter_queueserver.instance import ProcessWatch
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 @pytest.fixture

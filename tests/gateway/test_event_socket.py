@@ -17,7 +17,7 @@ from jupyter_queueserver.core.mirror import Mirror
 from jupyter_queueserver.gateway import follower, subscription
 from jupyter_queueserver.instance import Instance
 
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 async def next_of(socket: Any, *kinds: str) -> dict[str, Any]:

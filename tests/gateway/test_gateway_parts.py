@@ -23,7 +23,7 @@ from jupyter_queueserver.gateway.outbox import Outbox
 from jupyter_queueserver.instance import Instance, Runtime, identity_of, read_runtime, write_runtime
 from jupyter_queueserver.instance.launch import LaunchError
 
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 def test_an_outbox_keeps_order_and_drops_all_when_it_is_full() -> None:

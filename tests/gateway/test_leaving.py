@@ -19,7 +19,7 @@ from jupyter_queueserver.gateway.attendance import Attendance
 from jupyter_queueserver.gateway.extension import QueueServerExtension
 from jupyter_queueserver.instance import Instance, Runtime, identity_of, write_runtime
 
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from jupyter_queueserver.client import Client
 from jupyter_queueserver.instance import Instance, ProcessWatch, Runtime, read_runtime
 
-LIMIT = 30.0
+LIMIT = 60.0
 TOKEN = "t0ken-of-th1s-server"
 LONG = {"item_type": "plan", "name": "long_count", "args": [["det"]], "kwargs": {"seconds": 60, "step": 0.1}}
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import msgspec
@@ -51,16 +50,14 @@ def test_watch_sees_a_death(child: subprocess.Popen[bytes], use_pidfd: bool) -> 
     assert (watch.fileno() is not None) == (use_pidfd and hasattr(os, "pidfd_open"))
     assert not watch.is_dead()
 
-    async def kill_and_wait() -> float:
+    async def kill_and_wait() -> None:
         waiting = asyncio.create_task(watch.wait())
         await asyncio.sleep(0)
         assert not waiting.done()
-        before = time.monotonic()
         assert watch.send_signal(signal.SIGKILL)
-        await asyncio.wait_for(waiting, 5)
-        return time.monotonic() - before
+        await asyncio.wait_for(waiting, 30)
 
-    assert asyncio.run(kill_and_wait()) < 1.0
+    asyncio.run(kill_and_wait())
     assert watch.is_dead()
     assert not watch.send_signal(signal.SIGTERM)
     watch.close()

@@ -49,7 +49,7 @@ def test_what_is_left_out_is_counted() -> None:
     for _ in range(400):
         screen.show("x" * 10)
     stream.go.set()
-    deadline, pause = time.monotonic() + 10, threading.Event()
+    deadline, pause = time.monotonic() + 60, threading.Event()
     while not screen._pieces.empty():
         assert time.monotonic() < deadline
         pause.wait(0.005)

@@ -85,11 +85,11 @@ def test_stopped_watchdog_does_not_blame_the_manager(stage) -> None:
 
 
 def test_removed_socket_is_made_again(stage) -> None:
-    stage.extra = ("--silence-limit", "1.5")
+    stage.extra = ("--silence-limit", "3")
     watchdog = stage.start()
     manager = stage.expect("ready")["pid"]
     stage.instance.watchdog_bell.unlink()
-    assert stage.is_quiet(2.5)
+    assert stage.is_quiet(4.5)
     watchdog.send_signal(signal.SIGTERM)
     assert stage.expect("ending")["pid"] == manager
     assert "it is made again" in stage.finish(watchdog)[1]

@@ -20,7 +20,7 @@ import zmq
 
 from jupyter_queueserver.programs import console
 
-LIMIT = 20.0
+LIMIT = 60.0
 INFO = {
     "transport": "tcp",
     "ip": "127.0.0.1",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 TOKEN = "secret"
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 class Web:

@@ -314,7 +314,7 @@ class Recorder:
 
     def finish(self, seq_reached: int) -> None:
         """Record until that change was told."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not any(message.get("seq", 0) >= seq_reached for message in self.log[-50:]):
             assert time.monotonic() < deadline, f"change {seq_reached} was never told"
             self._end.wait(0.02)

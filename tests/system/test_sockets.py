@@ -58,13 +58,13 @@ def test_a_start_from_another_session_comes_back(
     server.wait_watchdog(watchdog)
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(second))
-    command = [*PROGRAM, "start-re-manager", "--private", "--data-dir", str(server.data_dir), *OPTIONS, "--silence-limit", "1"]
+    command = [*PROGRAM, "start-re-manager", "--private", "--data-dir", str(server.data_dir), *OPTIONS, "--silence-limit", "3"]
     back = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: (note := read_duty(server.instance)) and note.watchdog.pid == back.pid, "the user's watchdog on duty")
         until(lambda: (now := server.runtime().watchdog) and now.pid == back.pid, "the manager to see it")
         with pytest.raises(AssertionError):
-            wait_dead(manager, timeout=2.5)  # beyond the limit of silence
+            wait_dead(manager, timeout=5.0)  # beyond the limit of silence
         assert find_target(instance=Instance(server.data_dir)).control.startswith(f"ipc://{first}/")
         command = [*PROGRAM, "qserver", "--data-dir", str(server.data_dir), "status"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

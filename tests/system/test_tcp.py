@@ -87,7 +87,7 @@ class Wire:
         socket.subscribe(b"")
 
         def next_of(topic: bytes) -> Any:
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + 60
             while socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
                 found, payload = socket.recv_multipart()
                 if found == topic:

@@ -37,15 +37,15 @@ def set_loop_mode(server: Server) -> None:
         store.close()
 
 
-def kill_worker(server: Server) -> float:
-    """SIGKILL the worker in mid-plan; returns how many seconds later the event stream told it."""
+def kill_worker(server: Server) -> None:
+    """SIGKILL the worker in mid-plan, and wait until the event stream tells it: it is pushed, nobody asks."""
     killed = time.time()
     kill(server.worker)
 
     def tells(message: dict[str, Any]) -> bool:
         return message.get("time", 0.0) >= killed and not message.get("status", {}).get("worker_environment_exists", True)
 
-    return server.events.wait(tells, "the worker's death on the event stream")["arrived"] - killed
+    server.events.wait(tells, "the worker's death on the event stream")
 
 
 def check_interrupted(server: Server, plan: Held, runs: list[str], reason: str) -> None:
@@ -79,7 +79,7 @@ def test_worker_killed_in_a_plan(server: Server, held: MakeHeld) -> None:
     runs = wait_run(server)
     environment_id = server.environment.environment_id
     server.events.next(time.monotonic() + 1.0)
-    assert kill_worker(server) < 0.5
+    kill_worker(server)
     check_interrupted(server, plan, runs, "The worker process ")  # how it ended is known to its parent only
     assert [item["item_uid"] for item in server.queue()][1:] == [second.uid]
     server.open()
@@ -162,7 +162,7 @@ def test_worker_killed_in_loop_mode(new_server: Callable[..., Server], tmp_path:
     plan.wait("begin")
     runs = wait_run(server)
     server.events.next(time.monotonic() + 1.0)
-    assert kill_worker(server) < 0.5
+    kill_worker(server)
     check_interrupted(server, plan, runs, "The worker process was killed by signal 9 (SIGKILL), ")
     result = server.history()[0]["result"]
     assert "MB of memory" in result["msg"]
